@@ -1,0 +1,1 @@
+"""What the product knows and decides: pure functions and values, standard library only."""
