@@ -1,0 +1,88 @@
+# From a bare machine with Python 3.11 or newer to a running daemon (make run) or a passed suite
+# (make test). Everything is installed into .venv, pinned and hash-checked; a second call installs nothing.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
+PROJECT := $(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+PYTEST := $(PY) -m pytest
+# Two cores are the measure; a file's tests stay together, so that a module's fixtures are made once.
+SPREAD := -n 2 --dist loadfile
+CODE := $(wildcard orchestrator tests bench hatch_build.py)
+
+# The first Python that is new enough and can make virtual environments. Asked only when .venv is made.
+define find_python
+for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+  if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+  then found=$$python; break; fi; \
+done; \
+if [ -z "$${found:-}" ]; then \
+  echo "Python 3.11 or newer, with its venv module, is needed and was not found." >&2; \
+  echo "Debian or Ubuntu: apt install python3 python3-venv. Elsewhere: install Python, or name yours:" >&2; \
+  echo "  make PYTHON=/path/to/python3.12 ..." >&2; exit 3; \
+fi
+endef
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.PHONY: run
+run: $(VENV)/run.stamp ## start the daemon: FLOWS=examples/quickstart.yaml for another journey file
+	@$(if $(FLOWS),ORCHESTRATOR_FLOWS='$(FLOWS)') exec $(VENV)/bin/orchestrator run
+
+.PHONY: test
+test: lint ## lint, then every test but the slow ones, PostgreSQL included
+	$(PYTEST) $(SPREAD) -m "not slow" --ignore=tests/structure
+
+.PHONY: test-all
+test-all: export FUZZ_CASES ?= 20000
+test-all: lint ## the same with the slow tests and 20,000 fuzz cases
+	$(PYTEST) $(SPREAD) --ignore=tests/structure
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rules
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m mypy $(CODE)
+	$(VENV)/bin/lint-imports --no-logo
+	$(PYTEST) -q tests/structure
+
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## measure, beside baselines
+	$(PY) -m bench
+
+.PHONY: lock
+lock: ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 takes newer releases
+	@$(find_python); set -e; \
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	"$$found" -m venv "$$scratch"; \
+	"$$scratch/bin/pip" --disable-pip-version-check install --quiet uv; \
+	compile="$$scratch/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)"; \
+	$$compile --group build -o requirements/run.txt pyproject.toml; \
+	$$compile --group build --group dev -c requirements/run.txt -o requirements/dev.txt pyproject.toml
+
+.PHONY: clean
+clean: ## remove what was installed or cached here; var/ and .env stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find orchestrator tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(PY):
+	@$(find_python); echo "Making $(VENV) with $$found"; "$$found" -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(PY)
+	@echo "Installing what the daemon needs"
+	@$(PIP) -r requirements/run.txt
+	@$(PROJECT)
+	@touch $@
+
+# The development lock holds the runtime's pins too.
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	@echo "Installing what the tests need"
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
