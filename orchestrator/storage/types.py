@@ -31,7 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
         return dialect.type_descriptor(BigInteger())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401 - SQLAlchemy's signature
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Refuse a naive time (ValueError); a time without a zone is a mistake."""
         if value is None:
             return None
@@ -42,7 +42,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return value
         return (value - EPOCH) // MICROSECOND
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return aware UTC."""
         if value is None:
             return None
@@ -64,12 +64,12 @@ class ExactDecimal(TypeDecorator[Decimal]):
             return dialect.type_descriptor(Numeric())
         return dialect.type_descriptor(String(64))
 
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:  # noqa: ANN401 - SQLAlchemy's signature
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         """Write plain digits, never an exponent."""
         if value is None or dialect.name == "postgresql":
             return value
         return format(value, "f")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return a Decimal."""
         return None if value is None else Decimal(value)

@@ -25,18 +25,18 @@ def table_of(row: type[SQLModel]) -> Table:
     return cast("Table", row.__table__)  # type: ignore[attr-defined]
 
 
-def id_column(*, primary: bool = False, nullable: bool = False) -> Any:  # noqa: ANN401 - SQLModel's Field is typed Any
+def id_column(*, primary: bool = False, nullable: bool = False) -> Any:
     """A time-ordered UUID: `uuid` on PostgreSQL, 32 hex digits on SQLite."""
     return Field(
         default=None, sa_column=Column(Uuid(as_uuid=False), primary_key=primary, nullable=nullable)
     )
 
 
-def shard_column() -> Any:  # noqa: ANN401 - SQLModel's Field is typed Any
+def shard_column() -> Any:
     """The shard, part of every key."""
     return Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
 
 
-def moment_column(*, nullable: bool = True) -> Any:  # noqa: ANN401 - SQLModel's Field is typed Any
+def moment_column(*, nullable: bool = True) -> Any:
     """An aware UTC moment."""
     return Field(default=None, sa_column=Column(UtcDateTime, nullable=nullable))

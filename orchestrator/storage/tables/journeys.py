@@ -144,9 +144,7 @@ class FlowVersionRow(SQLModel, table=True):
     hash: str = Field(sa_column=Column(String(64), primary_key=True))
     name: str = Field(sa_column=Column(Text, nullable=False))
     source: str = Field(sa_column=Column(Text, nullable=False))
-    templates: dict[str, str] = Field(
-        default_factory=dict, sa_column=Column(Json, nullable=False)
-    )
+    templates: dict[str, str] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     created_at: datetime = moment_column(nullable=False)
 
 

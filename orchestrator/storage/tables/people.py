@@ -36,9 +36,7 @@ class ContactRow(SQLModel, table=True):
     country: str | None = Field(default=None, sa_column=Column(Text))
     tracking: bool = False
     tags: list[str] = Field(default_factory=list, sa_column=Column(Json, nullable=False))
-    attributes: dict[str, Any] = Field(
-        default_factory=dict, sa_column=Column(Json, nullable=False)
-    )
+    attributes: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     source: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
     orders_count: int = 0
     orders_total: Decimal = Field(

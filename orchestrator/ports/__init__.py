@@ -1,0 +1,77 @@
+"""What the services need from the world, as protocols."""
+
+from __future__ import annotations
+
+from orchestrator.ports.database import Database, DueCounts, Lane, UnitOfWork
+from orchestrator.ports.edges import Delivery, DeliveryOutcome, Provider, Source
+from orchestrator.ports.journeys import (
+    Attempt,
+    Coupons,
+    Enrolments,
+    Firings,
+    MessageChange,
+    MessageFilter,
+    Messages,
+    StoredVersion,
+    Versions,
+)
+from orchestrator.ports.people import (
+    CheckoutState,
+    Consents,
+    Contacts,
+    Events,
+    NewEvent,
+    OrderState,
+    Purchases,
+    Suppressions,
+    UsedTokens,
+)
+from orchestrator.ports.rendering import (
+    FlowLibrary,
+    LinkClaims,
+    LinkPurpose,
+    LinkTokens,
+    RenderedMessage,
+    Renderer,
+    RenderRequest,
+)
+from orchestrator.ports.runtime import Clock, Ids, Metrics
+
+__all__ = [
+    "Attempt",
+    "CheckoutState",
+    "Clock",
+    "Consents",
+    "Contacts",
+    "Coupons",
+    "Database",
+    "Delivery",
+    "DeliveryOutcome",
+    "DueCounts",
+    "Enrolments",
+    "Events",
+    "Firings",
+    "FlowLibrary",
+    "Ids",
+    "Lane",
+    "LinkClaims",
+    "LinkPurpose",
+    "LinkTokens",
+    "MessageChange",
+    "MessageFilter",
+    "Messages",
+    "Metrics",
+    "NewEvent",
+    "OrderState",
+    "Provider",
+    "Purchases",
+    "RenderRequest",
+    "RenderedMessage",
+    "Renderer",
+    "Source",
+    "StoredVersion",
+    "Suppressions",
+    "UnitOfWork",
+    "UsedTokens",
+    "Versions",
+]

@@ -1,0 +1,232 @@
+"""Stores of runs, messages and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from orchestrator.domain.enrolments import Enrolment, EnrolmentUpdate, LastEntry, NewEnrolment
+from orchestrator.domain.identifiers import (
+    ContactId,
+    EnrolmentId,
+    MessageId,
+    VersionHash,
+)
+from orchestrator.domain.messages import CancelledReason, Message, MessageState, NewMessage
+
+
+class Enrolments(Protocol):
+    """Runs, claimed in batches under leases."""
+
+    def insert(self, rows: Sequence[NewEnrolment]) -> set[EnrolmentId]:
+        """Insert runs; one whose (flow, contact, key) is live or entry taken is left out."""
+        ...
+
+    def last_entries(
+        self, keys: Iterable[tuple[str, ContactId, str]]
+    ) -> dict[tuple[str, ContactId, str], LastEntry]:
+        """The newest run of each (flow, contact, key)."""
+        ...
+
+    def live_of(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Enrolment]]:
+        """The live runs of contacts, locked until the transaction ends."""
+        ...
+
+    def waiting_in(self, flows: Iterable[str]) -> list[Enrolment]:
+        """Every live run of these flows, for events that name nobody; locked."""
+        ...
+
+    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> int:
+        """Lease up to `limit` due runs to `token`, oldest first; returns how many."""
+        ...
+
+    def claimed(self, token: str) -> list[Enrolment]:
+        """The live runs leased to `token`, locked until the transaction ends."""
+        ...
+
+    def save(self, updates: Sequence[EnrolmentUpdate]) -> None:
+        """Write decisions, give back the leases and clear the count of tries."""
+        ...
+
+    def end(self, ids: Iterable[EnrolmentId], reason: str, now: datetime) -> None:
+        """End live runs; ended ones stay as they are."""
+        ...
+
+    def wake(self, ids: Iterable[EnrolmentId], now: datetime) -> None:
+        """Make live runs due now (or leave them, if due earlier)."""
+        ...
+
+    def fail(self, enrolment_id: EnrolmentId, retry_at: datetime | None, now: datetime) -> None:
+        """Count a failed try; without `retry_at` the run is parked."""
+        ...
+
+    def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:
+        """Runs by id."""
+        ...
+
+    def of_contact(self, contact_id: ContactId) -> list[Enrolment]:
+        """Every run of a person, oldest first."""
+        ...
+
+    def next_due_at(self) -> datetime | None:
+        """When the next run falls due."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChange:
+    """A conditional write: applied only if the message is in one of `leaving`."""
+
+    id: MessageId
+    state: MessageState
+    leaving: frozenset[MessageState]
+    reason: str | None = None
+    not_before: datetime | None = None
+    sent_at: datetime | None = None
+    provider: str | None = None
+    provider_id: str | None = None
+    locale: str | None = None
+    decision: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to hand a message to a provider. `outcome` is sent, failed, retry or unknown."""
+
+    message_id: MessageId
+    number: int
+    provider: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What to list; everything is optional. `limit` None means all."""
+
+    contact_id: ContactId | None = None
+    flow: str | None = None
+    states: frozenset[MessageState] = frozenset()
+    since: datetime | None = None
+    limit: int | None = None
+    newest_first: bool = False
+
+
+class Messages(Protocol):
+    """The outbox and the record of what became of each message."""
+
+    def insert(self, rows: Sequence[NewMessage], now: datetime) -> set[MessageId]:
+        """Queue messages; one whose (run, step, channel) exists already is left out."""
+        ...
+
+    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[Message]:
+        """Lease queued and held messages whose time has come, by priority, then age."""
+        ...
+
+    def mark_sending(
+        self,
+        decisions: Mapping[MessageId, Mapping[str, Any]],
+        token: str,
+        now: datetime,
+        lease: timedelta,
+    ) -> set[MessageId]:
+        """`sending` for those still leased to `token` whose run is live; returns which."""
+        ...
+
+    def apply(self, changes: Sequence[MessageChange], now: datetime) -> set[MessageId]:
+        """Conditional writes; gives back leases. Returns the ids that changed."""
+        ...
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Insert tries."""
+        ...
+
+    def cancel_waiting(
+        self, ids: Iterable[EnrolmentId], reason: CancelledReason, now: datetime
+    ) -> set[MessageId]:
+        """Cancel the queued and held messages of runs."""
+        ...
+
+    def expired_sending(self, now: datetime, limit: int) -> list[Message]:
+        """Messages `sending` under an expired lease: nobody knows what became of them."""
+        ...
+
+    def of_enrolments(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, list[Message]]:
+        """The messages of runs, oldest first."""
+        ...
+
+    def load(self, ids: Iterable[MessageId]) -> dict[MessageId, Message]:
+        """Messages by id."""
+        ...
+
+    def find(self, wanted: MessageFilter) -> list[Message]:
+        """Messages for listings."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A published flows file with the templates it needs."""
+
+    hash: VersionHash
+    name: str
+    source: str
+    templates: Mapping[str, str]
+
+
+class Versions(Protocol):
+    """Content-addressed flows and templates, and which of them is live."""
+
+    def save(self, version: StoredVersion, now: datetime) -> None:
+        """Store a version; storing it again changes nothing."""
+        ...
+
+    def publish(self, version: VersionHash, expected: int, by: str, now: datetime) -> bool:
+        """Make a version live if revision `expected` is still the newest (0: none yet)."""
+        ...
+
+    def live(self) -> tuple[int, VersionHash] | None:
+        """The newest revision and its version."""
+        ...
+
+    def load(self, version: VersionHash) -> StoredVersion | None:
+        """A version by its hash."""
+        ...
+
+
+class Firings(Protocol):
+    """Schedule firings and the watermarks of periodic work."""
+
+    def fire(self, flow: str, scheduled_at: datetime, now: datetime) -> bool:
+        """Record a firing; False if somebody did already."""
+        ...
+
+    def watermark(self, name: str) -> str | None:
+        """How far a periodic task has come."""
+        ...
+
+    def set_watermark(self, name: str, value: str, now: datetime) -> None:
+        """Remember how far it has come."""
+        ...
+
+
+class Coupons(Protocol):
+    """Coupon codes and who holds them."""
+
+    def assign(
+        self,
+        contact_id: ContactId,
+        enrolment_id: EnrolmentId,
+        step: str,
+        code: str,
+        pool: str,
+        expires_at: datetime | None,
+        now: datetime,
+    ) -> None:
+        """Record that a run's step gave a code; repeating it changes nothing."""
+        ...

@@ -1,0 +1,178 @@
+"""Stores of people, their events and their consent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestrator.domain.consent import ConsentEntry, ConsentState
+from orchestrator.domain.contacts import Contact, Resolution
+from orchestrator.domain.events import ContactFields, Event, IncomingEvent
+from orchestrator.domain.flows import Channel
+from orchestrator.domain.identifiers import (
+    ContactId,
+    EventId,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An incoming event with the identities ingest gave it."""
+
+    id: EventId
+    contact_id: ContactId | None
+    received_at: datetime
+    event: IncomingEvent
+    processed: bool = False
+    """Stored for the record only: journeys do not hear it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutState:
+    """The newest state of a checkout; `started_at` once `checkout.started` was emitted."""
+
+    id: str
+    contact_id: ContactId | None
+    state: Mapping[str, Any]
+    state_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """The newest state of an order; `counted` once it is part of the person's history."""
+
+    id: str
+    contact_id: ContactId | None
+    checkout_id: str | None
+    status: str
+    state: Mapping[str, Any]
+    state_at: datetime
+    placed_at: datetime | None
+    counted: bool = False
+
+
+class Contacts(Protocol):
+    """People and what identifies them."""
+
+    def resolve(self, people: Sequence[ContactFields], now: datetime) -> list[Resolution]:
+        """Find or create the contact of each, in the order given; identities are normalised.
+
+        Takes identities in sorted order, so that two batches cannot deadlock. Where a
+        person's identities lead to several contacts the oldest stays and the merge is
+        recorded; identities and ledger subjects then point at it.
+        """
+        ...
+
+    def find(self, kind: str, value: str) -> ContactId | None:
+        """The contact an identity leads to."""
+        ...
+
+    def load(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
+        """Contacts by id; ids that do not exist are left out."""
+        ...
+
+    def lock(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
+        """Like `load`, holding each row's lock until the transaction ends; in order of id."""
+        ...
+
+    def update(self, changes: Mapping[ContactId, Mapping[str, Any]], now: datetime) -> None:
+        """Write columns of contacts: `email`, `orders_count`, `tags` and so on."""
+        ...
+
+
+class Events(Protocol):
+    """The journal of events."""
+
+    def known(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which (source, source id) pairs are stored already."""
+        ...
+
+    def insert(self, events: Sequence[NewEvent]) -> set[EventId]:
+        """Store events not stored yet; returns the ids of the new ones."""
+        ...
+
+    def lock_waiting_contacts(self, limit: int) -> list[ContactId]:
+        """Lock up to `limit` contacts that have unprocessed events, skipping locked ones."""
+        ...
+
+    def unprocessed(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
+        """Their unprocessed events in the order received; parked ones are left out."""
+        ...
+
+    def lock_without_contact(self, limit: int) -> list[Event]:
+        """Lock unprocessed events that name nobody, skipping locked ones."""
+        ...
+
+    def load(self, ids: Iterable[EventId]) -> dict[EventId, Event]:
+        """Events by id."""
+        ...
+
+    def mark_processed(self, ids: Iterable[EventId], now: datetime) -> None:
+        """Journeys have heard these."""
+        ...
+
+    def fail(self, event_id: EventId, now: datetime, retry_at: datetime | None) -> None:
+        """Count a failed try; without `retry_at` the event is parked."""
+        ...
+
+
+class Purchases(Protocol):
+    """Checkouts and orders: the current state of what events name."""
+
+    def checkouts(self, ids: Iterable[str]) -> dict[str, CheckoutState]:
+        """Checkouts by id, locked until the transaction ends."""
+        ...
+
+    def orders(self, ids: Iterable[str]) -> dict[str, OrderState]:
+        """Orders by id, locked until the transaction ends."""
+        ...
+
+    def ordered_checkouts(self, ids: Iterable[str]) -> set[str]:
+        """Which checkouts an order is stored for."""
+        ...
+
+    def save_checkouts(self, states: Sequence[CheckoutState]) -> None:
+        """Insert or replace."""
+        ...
+
+    def save_orders(self, states: Sequence[OrderState]) -> None:
+        """Insert or replace."""
+        ...
+
+
+class Consents(Protocol):
+    """The consent ledger and its fold."""
+
+    def append(self, entries: Sequence[ConsentEntry], now: datetime) -> list[ConsentState]:
+        """Extend the subjects' chains, in order; returns the states that changed."""
+        ...
+
+    def states(self, ids: Iterable[ContactId]) -> dict[ContactId, list[ConsentState]]:
+        """The current state of each contact; a contact without records has an empty list."""
+        ...
+
+
+class Suppressions(Protocol):
+    """Addresses that must not be written to, known by keyed hash alone."""
+
+    def find(self, addresses: Iterable[tuple[Channel, str]]) -> dict[tuple[Channel, str], bool]:
+        """Suppressed addresses; True where the suppression is hard (stops every class)."""
+        ...
+
+    def add(
+        self, channel: Channel, address: str, *, reason: str, hard: bool, source: str, now: datetime
+    ) -> None:
+        """Suppress an address; a hard suppression is never softened."""
+        ...
+
+
+class UsedTokens(Protocol):
+    """Single-use tokens."""
+
+    def use(self, token: str, now: datetime, expires_at: datetime | None) -> bool:
+        """Spend a token; False if it was spent before."""
+        ...
