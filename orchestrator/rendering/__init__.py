@@ -1,0 +1,1 @@
+"""Turns templates and facts into messages: mail, text messages, links and MIME."""

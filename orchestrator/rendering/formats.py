@@ -1,0 +1,50 @@
+"""Money, dates and numbers as the reader's language writes them; the only user of Babel."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from functools import lru_cache
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal
+
+from orchestrator.rendering.names import number
+
+
+@lru_cache(maxsize=256)
+def _locale(tag: str) -> Locale:
+    """The closest locale Babel knows, English in the end."""
+    while tag:
+        try:
+            return Locale.parse(tag.replace("-", "_"))
+        except (UnknownLocaleError, ValueError):
+            tag = tag.replace("_", "-").rpartition("-")[0]
+    return Locale("en")
+
+
+@lru_cache(maxsize=4096)
+def money(value: object, currency: str | None, locale: str) -> str:
+    """An amount in a currency (ISO 4217), or a plain number where none is known; none is empty."""
+    amount = number(value)
+    if amount is None:
+        return ""
+    if not currency:
+        return format_decimal(amount, format="#,##0.00", locale=_locale(locale))
+    return format_currency(amount, currency.upper(), locale=_locale(locale))
+
+
+def quantity(value: object, locale: str) -> str:
+    """A number without needless decimals; none is empty."""
+    amount = number(value)
+    return "" if amount is None else format_decimal(amount, locale=_locale(locale))
+
+
+def day(value: object, locale: str) -> str:
+    """A date in words: `15 December 2026`. Takes a date, a time or ISO 8601 text; none is empty."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    return format_date(value, "long", locale=_locale(locale)) if isinstance(value, date) else ""

@@ -1,0 +1,106 @@
+"""Styles written once as classes, inlined into templates, and turned dark by the same table.
+
+Mail clients drop style sheets, so each class becomes an inline style in the template's source,
+before it is compiled: nothing is left to do per message and no HTML parser ever sees a template
+tag. Plain HTML (`<p>`, `<a>`) gets the class that the sheet names for its tag. Clients that know
+dark mode get the same rules with the dark colours: by media query, and for Outlook by its
+`data-ogsc` (foreground) and `data-ogsb` (background) attributes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.rendering.theme import Token
+
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_SELECTOR = re.compile(r"([a-z][a-z0-9]*)?\.([a-z][a-z0-9-]*)")
+_VARIABLE = re.compile(r"var\(--([a-z-]+)\)")
+_TAG = re.compile(r'<([a-z][a-z0-9]*)((?:\s+[a-zA-Z:-]+(?:="[^"]*")?)*)\s*(/?)>')
+_ATTRIBUTE = re.compile(r'\s+([a-zA-Z:-]+)(="[^"]*")?')
+
+_BACKGROUNDS: Final = frozenset({"background-color"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    tag: str | None
+    name: str
+    declarations: Mapping[str, str]
+
+
+class Sheet:
+    """A style sheet of simple rules: `.name` or `tag.name`, one level, no combinators."""
+
+    def __init__(self, css: str, tokens: Mapping[str, Token], *, rtl: bool) -> None:
+        sides = {"start": "right", "end": "left"} if rtl else {"start": "left", "end": "right"}
+        self._light = {**sides, **{name: token.light for name, token in tokens.items()}}
+        self._dark = {**sides, **{name: token.dark for name, token in tokens.items()}}
+        self._rules = tuple(_rules(css))
+        self._by_name = {rule.name: rule for rule in self._rules}
+        self._by_tag = {rule.tag: rule.name for rule in self._rules if rule.tag}
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """What a template may bake in: `theme.start`, `theme.accent`, ..."""
+        return {name.replace("-", "_"): value for name, value in self._light.items()}
+
+    def inlined(self, source: str) -> str:
+        """The template's source with the styles of its classes in place."""
+        return _TAG.sub(self._styled, source)
+
+    def resolved(self, css: str) -> str:
+        """Further CSS with its variables replaced by the light values."""
+        return _VARIABLE.sub(lambda match: self._light[match[1]], _COMMENT.sub("", css)).strip()
+
+    def dark(self) -> str:
+        """Every rule that names a colour once more, in its dark colour."""
+        media, fore, back = [], [], []
+        for rule in self._rules:
+            for key, value in rule.declarations.items():
+                dark = _VARIABLE.sub(lambda match: self._dark[match[1]], value)
+                if dark == self.resolved(value):
+                    continue
+                text = f".{rule.name}{{{key}:{dark} !important}}"
+                media.append(text)
+                if key in _BACKGROUNDS:
+                    back.append(f"[data-ogsb] {text}")
+                else:
+                    fore.append(f"[data-ogsc] {text}")
+        block = "@media (prefers-color-scheme:dark){" + "".join(media) + "}"
+        return "\n".join((block, *fore, *back))
+
+    def _styled(self, match: re.Match[str]) -> str:
+        tag, written, closing = match.groups()
+        attributes = dict(_ATTRIBUTE.findall(written))
+        names = attributes.get("class", "").strip('="').split()
+        if not names and tag in self._by_tag:
+            names = [self._by_tag[tag]]
+            attributes["class"] = f'="{names[0]}"'
+        declarations: dict[str, str] = {}
+        for name in names:
+            if name in self._by_name:
+                declarations.update(self._by_name[name].declarations)
+        if not declarations:
+            return match[0]
+        style = ";".join(f"{key}:{self.resolved(value)}" for key, value in declarations.items())
+        own = attributes.pop("style", "").strip('="')
+        attributes["style"] = f'="{style};{own}"' if own else f'="{style}"'
+        rest = "".join(f" {key}{value}" for key, value in attributes.items())
+        return f"<{tag}{rest}{closing}>"
+
+
+def _rules(css: str) -> Iterator[_Rule]:
+    for selectors, body in _RULE.findall(_COMMENT.sub("", css)):
+        pairs = (line.partition(":") for line in body.split(";") if line.strip())
+        declarations = {key.strip(): value.strip() for key, _, value in pairs}
+        for selector in selectors.split(","):
+            parts = _SELECTOR.fullmatch(selector.strip())
+            if parts is None:
+                message = f"a mail style is `.name` or `tag.name`, not {selector.strip()!r}"
+                raise ValueError(message)
+            yield _Rule(parts[1], parts[2], declarations)
