@@ -49,8 +49,7 @@ lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rule
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m mypy $(CODE)
-	$(VENV)/bin/lint-imports --no-logo
-	$(PYTEST) -q tests/structure
+	$(PYTEST) -q -p no:xdist tests/structure
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## measure, beside baselines

@@ -11,7 +11,7 @@ STARTING_FILES = ("flows.yaml", "flows.test.yaml", "templates", "examples")
 
 
 class StartingFiles(BuildHookInterface[Any]):
-    """Maps the starting files to `orchestrator/_starter/`; an editable install reads the checkout."""
+    """Maps them to `orchestrator/_starter/`; an editable install reads the checkout instead."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add every starting file that exists, unless `version` is an editable install."""
