@@ -16,12 +16,10 @@ from orchestrator.ports.journeys import (
     Versions,
 )
 from orchestrator.ports.people import (
-    CheckoutState,
     Consents,
     Contacts,
     Events,
     NewEvent,
-    OrderState,
     Purchases,
     Suppressions,
     UsedTokens,
@@ -39,7 +37,6 @@ from orchestrator.ports.runtime import Clock, Ids, Metrics
 
 __all__ = [
     "Attempt",
-    "CheckoutState",
     "Clock",
     "Consents",
     "Contacts",
@@ -62,7 +59,6 @@ __all__ = [
     "Messages",
     "Metrics",
     "NewEvent",
-    "OrderState",
     "Provider",
     "Purchases",
     "RenderRequest",

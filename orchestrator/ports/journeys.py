@@ -38,8 +38,8 @@ class Enrolments(Protocol):
         """Every live run of these flows, for events that name nobody; locked."""
         ...
 
-    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> int:
-        """Lease up to `limit` due runs to `token`, oldest first; returns how many."""
+    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[ContactId]:
+        """Lease up to `limit` due runs to `token`, oldest first; returns the contact of each."""
         ...
 
     def claimed(self, token: str) -> list[Enrolment]:

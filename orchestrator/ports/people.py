@@ -15,6 +15,7 @@ from orchestrator.domain.identifiers import (
     ContactId,
     EventId,
 )
+from orchestrator.domain.purchases import CheckoutState, OrderState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +28,6 @@ class NewEvent:
     event: IncomingEvent
     processed: bool = False
     """Stored for the record only: journeys do not hear it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutState:
-    """The newest state of a checkout; `started_at` once `checkout.started` was emitted."""
-
-    id: str
-    contact_id: ContactId | None
-    state: Mapping[str, Any]
-    state_at: datetime
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OrderState:
-    """The newest state of an order; `counted` once it is part of the person's history."""
-
-    id: str
-    contact_id: ContactId | None
-    checkout_id: str | None
-    status: str
-    state: Mapping[str, Any]
-    state_at: datetime
-    placed_at: datetime | None
-    counted: bool = False
 
 
 class Contacts(Protocol):

@@ -1,0 +1,107 @@
+"""What expressions and templates can see: one mapping of names per run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from orchestrator.domain.consent import ConsentState, ConsentStatus
+from orchestrator.domain.contacts import Contact
+from orchestrator.domain.events import Event
+from orchestrator.domain.expressions import Facts
+from orchestrator.domain.flows import Channel, FlowBook
+from orchestrator.domain.messages import Message, MessageState
+
+SENT_STATES: Final = frozenset(
+    {
+        MessageState.SENT,
+        MessageState.DELIVERED,
+        MessageState.BOUNCED,
+        MessageState.COMPLAINED,
+    }
+)
+
+
+def contact_names(
+    contact: Contact, states: Iterable[ConsentState], topics: Iterable[str]
+) -> dict[str, Any]:
+    """A contact as `contact.…` in expressions and templates."""
+    orders = contact.orders
+    return {
+        **contact.attributes,
+        "id": contact.external_id or contact.id,
+        "email": contact.email,
+        "phone": contact.phone,
+        "first_name": contact.first_name,
+        "last_name": contact.last_name,
+        "locale": contact.locale,
+        "timezone": contact.timezone,
+        "country": contact.country,
+        "created_at": contact.created_at,
+        "last_seen_at": contact.last_seen_at,
+        "tags": contact.tags,
+        "tracking": contact.tracking,
+        "source": contact.source,
+        "consent": _consent_names(states, topics),
+        "orders": {
+            "count": orders.count,
+            "total": orders.total,
+            "average": orders.total / orders.count if orders.count else None,
+            "first_at": orders.first_at,
+            "last_at": orders.last_at,
+            "skus": orders.skus,
+            "categories": orders.categories,
+        },
+    }
+
+
+def _consent_names(
+    states: Iterable[ConsentState], topics: Iterable[str]
+) -> dict[str, dict[str, bool]]:
+    granted = {
+        (state.channel, state.topic) for state in states if state.status is ConsentStatus.GRANTED
+    }
+    names = list(topics)
+    return {
+        channel.value: {topic: (channel, topic) in granted for topic in names}
+        for channel in Channel
+    }
+
+
+def event_names(event: Event) -> dict[str, Any]:
+    """An event as `event.…`: its own fields, and those of its payload."""
+    return {
+        **event.payload,
+        "id": event.source_id,
+        "type": event.type,
+        "occurred_at": event.occurred_at,
+    }
+
+
+def output_names(
+    outputs: Mapping[str, Any], messages: Sequence[Message]
+) -> dict[str, dict[str, Any]]:
+    """The outputs of a run's steps by step id: stored ones, and what its messages show."""
+    names: dict[str, dict[str, Any]] = {
+        step: dict(value) for step, value in outputs.items() if isinstance(value, Mapping)
+    }
+    for message in messages:
+        known = names.setdefault(message.step, {})
+        known["sent"] = known.get("sent") is True or message.state in SENT_STATES
+        for word in (MessageState.DELIVERED, MessageState.BOUNCED):
+            known[word.value] = known.get(word.value) is True or message.state is word
+        known.setdefault("clicked", False)
+        known.setdefault("replied", False)
+    return names
+
+
+def run_facts(
+    book: FlowBook, names: Mapping[str, Any], now: datetime, outputs: Mapping[str, Any]
+) -> Facts:
+    """The scope of one run: its names, its outputs, and the tables of the file."""
+    return Facts(
+        now=now,
+        names={**outputs, **names, "tables": book.tables},
+        segments=book.segments,
+    )
