@@ -27,10 +27,14 @@ class MessageClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LocalText:
-    """A text a customer reads: `default` is in the brand's locale."""
+    """A text a customer reads: `default`, also `str()` of it, is in the brand's locale."""
 
     default: str
     by_locale: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The wording in the brand's locale."""
+        return self.default
 
     def in_locale(self, locale: str) -> str:
         """The closest wording: the locale itself, then its language, then the default."""
@@ -72,7 +76,7 @@ class Logo:
 class Brand:
     """The sender: identity, addresses, language and looks."""
 
-    name: str
+    name: LocalText
     url: str
     email_marketing: str
     email_service: str
@@ -80,7 +84,7 @@ class Brand:
     support: str
     locale: str
     timezone: str
-    legal_name: str
+    legal_name: LocalText
     sms: Mapping[str, str] = field(default_factory=dict)
     """Sender by ISO 3166 country code; `default` for the rest."""
     whatsapp: Mapping[str, str] = field(default_factory=dict)

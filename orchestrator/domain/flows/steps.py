@@ -161,7 +161,10 @@ class TagStep:
 
 @dataclass(frozen=True, slots=True)
 class CouponStep:
-    """Get a code: exactly one of percent, amount, code and pool is set."""
+    """Get a code: a fixed one, one from a pool, or (with neither) one made by the shop.
+
+    At most one of `percent` and `amount` says what it is worth.
+    """
 
     id: str
     next: str | None
