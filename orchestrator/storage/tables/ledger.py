@@ -5,27 +5,39 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, Integer, String, Text
+from sqlalchemy import Column, Index, Integer, String, Text, text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.storage.tables.base import HOT, id_column, moment_column, shard_column, table_of
 from orchestrator.storage.types import Json, UtcDateTime
+
+GROWN = text("length > checkpointed")
 
 
 class ConsentSubjectRow(SQLModel, table=True):
     """Whose chain it is. A subject is a contact as first seen and never changes.
 
     A merge only points `contact_id` at the surviving contact. The row is locked while its
-    chain grows.
+    chain grows. `checkpointed` is the length that the newest checkpoint vouches for.
     """
 
     __tablename__ = "consent_subject"
-    __table_args__ = (Index("ix_consent_subject_contact", "contact_id"), HOT)
+    __table_args__ = (
+        Index("ix_consent_subject_contact", "contact_id"),
+        Index(
+            "ix_consent_subject_grown",
+            "id",
+            sqlite_where=GROWN,
+            postgresql_where=GROWN,
+        ),
+        HOT,
+    )
 
     id: str = id_column(primary=True)
     shard: int = shard_column()
     contact_id: str = id_column()
     length: int = 0
+    checkpointed: int = 0
     head: str = Field(default="", sa_column=Column(String(64), nullable=False))
 
 
