@@ -13,6 +13,8 @@ from orchestrator.storage.tables.base import HOT, id_column, moment_column, shar
 from orchestrator.storage.types import ExactDecimal, Json, UtcDateTime
 
 LIVE_ENROLMENT = text("ended_at IS NULL")
+DUE_ENROLMENT = text("ended_at IS NULL AND parked_at IS NULL AND due_at IS NOT NULL")
+LEASED_ENROLMENT = text("lease_token IS NOT NULL")
 DUE_MESSAGE = text("state IN ('queued', 'held')")
 SENDING_MESSAGE = text("state = 'sending'")
 
@@ -26,11 +28,11 @@ class EnrolmentRow(SQLModel, table=True):
 
     __tablename__ = "enrolment"
     __table_args__ = (
-        UniqueConstraint("flow", "contact_id", "key", "entry", "shard"),
+        UniqueConstraint("contact_id", "flow", "key", "entry", "shard"),
         Index(
             "uq_enrolment_live",
-            "contact_id",
             "flow",
+            "contact_id",
             "key",
             "shard",
             unique=True,
@@ -40,8 +42,14 @@ class EnrolmentRow(SQLModel, table=True):
         Index(
             "ix_enrolment_due",
             "due_at",
-            sqlite_where=text("ended_at IS NULL AND due_at IS NOT NULL"),
-            postgresql_where=text("ended_at IS NULL AND due_at IS NOT NULL"),
+            sqlite_where=DUE_ENROLMENT,
+            postgresql_where=DUE_ENROLMENT,
+        ),
+        Index(
+            "ix_enrolment_leased",
+            "lease_token",
+            sqlite_where=LEASED_ENROLMENT,
+            postgresql_where=LEASED_ENROLMENT,
         ),
         HOT,
     )
@@ -75,13 +83,14 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("enrolment_id", "step", "channel", "shard"),
         Index(
             "ix_message_due",
+            "priority",
             "not_before",
             sqlite_where=DUE_MESSAGE,
             postgresql_where=DUE_MESSAGE,
         ),
         Index(
             "ix_message_sending",
-            "lease_until",
+            "id",
             sqlite_where=SENDING_MESSAGE,
             postgresql_where=SENDING_MESSAGE,
         ),
@@ -184,10 +193,22 @@ class WatermarkRow(SQLModel, table=True):
 
 
 class CouponRow(SQLModel, table=True):
-    """A coupon code of a pool and who got it: one per person and step, never twice."""
+    """A coupon code and who got it: a pool's code goes to one person, never twice.
+
+    The pool "" holds codes that everybody may get.
+    """
 
     __tablename__ = "coupon"
     __table_args__ = (
+        Index(
+            "uq_coupon_code",
+            "pool",
+            "code",
+            "shard",
+            unique=True,
+            sqlite_where=text("pool <> ''"),
+            postgresql_where=text("pool <> ''"),
+        ),
         Index(
             "uq_coupon_holder",
             "enrolment_id",
@@ -199,9 +220,10 @@ class CouponRow(SQLModel, table=True):
         ),
     )
 
-    pool: str = Field(sa_column=Column(Text, primary_key=True))
-    code: str = Field(sa_column=Column(Text, primary_key=True))
+    id: str = id_column(primary=True)
     shard: int = shard_column()
+    pool: str = Field(default="", sa_column=Column(Text, nullable=False))
+    code: str = Field(sa_column=Column(Text, nullable=False))
     percent: Decimal | None = Field(default=None, sa_column=Column(ExactDecimal))
     amount: Decimal | None = Field(default=None, sa_column=Column(ExactDecimal))
     expires_at: datetime | None = moment_column()

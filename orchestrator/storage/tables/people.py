@@ -19,6 +19,9 @@ from orchestrator.storage.tables.base import (
 from orchestrator.storage.types import ExactDecimal, Json, UtcDateTime
 
 
+WAITING_EVENT = text("processed_at IS NULL AND parked_at IS NULL")
+
+
 class ContactRow(SQLModel, table=True):
     """A person, with or without an address yet; `orders_*` are kept by ingest."""
 
@@ -103,15 +106,15 @@ class EventRow(SQLModel, table=True):
         Index(
             "ix_event_unprocessed",
             "id",
-            sqlite_where=text("processed_at IS NULL"),
-            postgresql_where=text("processed_at IS NULL"),
+            sqlite_where=WAITING_EVENT,
+            postgresql_where=WAITING_EVENT,
         ),
         Index(
             "ix_event_contact_unprocessed",
             "contact_id",
             "id",
-            sqlite_where=text("processed_at IS NULL"),
-            postgresql_where=text("processed_at IS NULL"),
+            sqlite_where=WAITING_EVENT,
+            postgresql_where=WAITING_EVENT,
         ),
         Index("ix_event_contact_type", "contact_id", "type", "occurred_at"),
         HOT,
