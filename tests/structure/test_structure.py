@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -179,6 +180,15 @@ def test_the_core_imports_the_standard_library_alone() -> None:
 def test_import_contracts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert lint_imports(no_cache=True) == 0
+
+
+def test_no_contract_watches_a_room_that_is_not_in_the_plan() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (contract["layers"] for contract in settings["contracts"] if "layers" in contract)
+    rooms = set(re.findall(r"\w+", " ".join(layers)))
+    watched = set(re.findall(r"'(?:\*|orchestrator)\.(\w+)", str(settings["contracts"])))
+    assert watched
+    assert watched - rooms == set()
 
 
 @pytest.mark.parametrize(
