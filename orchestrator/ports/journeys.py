@@ -34,8 +34,8 @@ class Enrolments(Protocol):
         """The live runs of contacts, locked until the transaction ends."""
         ...
 
-    def waiting_in(self, flows: Iterable[str]) -> list[Enrolment]:
-        """Every live run of these flows, for events that name nobody; locked."""
+    def contacts_in(self, flows: Iterable[str]) -> list[ContactId]:
+        """Everybody with a live run of these flows, for events that name nobody."""
         ...
 
     def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[ContactId]:
@@ -58,8 +58,17 @@ class Enrolments(Protocol):
         """Make live runs due now (or leave them, if due earlier)."""
         ...
 
-    def fail(self, enrolment_id: EnrolmentId, retry_at: datetime | None, now: datetime) -> None:
-        """Count a failed try; without `retry_at` the run is parked."""
+    def note(self, outputs: Mapping[EnrolmentId, Mapping[str, Any]]) -> None:
+        """Replace the outputs of live runs; nothing else of them changes."""
+        ...
+
+    def fail(
+        self, ids: Iterable[EnrolmentId], now: datetime, retry_at: datetime, tries: int
+    ) -> None:
+        """Give back the leases of runs that raised: due again at `retry_at`, parked after `tries`.
+
+        The try itself was counted when the run was claimed.
+        """
         ...
 
     def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:

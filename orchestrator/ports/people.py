@@ -75,7 +75,11 @@ class Events(Protocol):
         ...
 
     def unprocessed(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
-        """Their unprocessed events in the order received; parked ones are left out."""
+        """Their unprocessed events in the order received, parked ones left out.
+
+        A person's list ends before the first event that waits for its `retry_at`; contacts
+        whose first event waits are not among `lock_waiting_contacts`.
+        """
         ...
 
     def lock_without_contact(self, limit: int) -> list[Event]:
@@ -90,8 +94,8 @@ class Events(Protocol):
         """Journeys have heard these."""
         ...
 
-    def fail(self, event_id: EventId, now: datetime, retry_at: datetime | None) -> None:
-        """Count a failed try; without `retry_at` the event is parked."""
+    def fail(self, ids: Iterable[EventId], now: datetime, retry_at: datetime, tries: int) -> None:
+        """Count a failed try: the event waits until `retry_at`, and after `tries` is parked."""
         ...
 
 
