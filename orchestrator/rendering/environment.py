@@ -36,7 +36,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
 from orchestrator.domain.errors import RenderFailed
-from orchestrator.rendering.names import AbsentList, AbsentRecord, Record
+from orchestrator.rendering.names import Facts, NoFacts, NoList
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,6 +51,7 @@ MAX_STEPS: Final = 20_000
 MAX_SECONDS: Final = 2.0
 MAX_RANGE: Final = 1_000
 MAX_BITS: Final = 256
+MAX_PLACES: Final = 10
 
 T = TypeVar("T")
 
@@ -148,8 +149,8 @@ def _replace(text: str, old: str, new: str) -> str:
 
 
 def _round(value: Decimal | float, places: int = 0) -> Decimal:
-    if not 0 <= places <= 10:
-        raise SecurityError("round takes 0 to 10 places")
+    if not 0 <= places <= MAX_PLACES:
+        raise SecurityError(f"round takes 0 to {MAX_PLACES} places")
     return round(Decimal(str(value)), places)
 
 
@@ -161,7 +162,7 @@ def _range(*bounds: int) -> range:
 
 
 def _is_none(value: object) -> bool:
-    return value is None or isinstance(value, AbsentRecord | AbsentList)
+    return value is None or isinstance(value, NoFacts | NoList)
 
 
 class _Rewrite(NodeTransformer):
@@ -175,7 +176,7 @@ class _Rewrite(NodeTransformer):
         node.iter = _filtered(node.iter, "rounds")
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802
         self.generic_visit(node)
         return _filtered(node, "bounded")
 
@@ -197,7 +198,9 @@ class _Loader(BaseLoader):
         self._sources = sources
 
     def get_source(
-        self, environment: Environment, template: str  # noqa: ARG002  # Jinja2's signature
+        self,
+        environment: Environment,  # noqa: ARG002  # Jinja2's signature
+        template: str,
     ) -> tuple[str, None, None]:
         try:
             return self._sources[template], None, None
@@ -235,7 +238,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
             extensions=["jinja2.ext.i18n"],
         )
         self._baked = baked or {}
-        self.concat = _joined  # type: ignore[assignment]
+        self.concat = _joined  # type: ignore[method-assign]
         built_in = {"range": _range, "dict": dict, "namespace": Namespace}
         self.globals = {"_": self.globals["_"], **built_in, **(names or {})}
         own = {"join": _join, "replace": _replace, "round": _round}
@@ -256,7 +259,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A record answers with its fields alone, none with none, the rest by the sandbox."""
-        if isinstance(obj, Record):
+        if isinstance(obj, Facts):
             return self._field(obj, attribute)
         if obj is None:
             return None
@@ -264,17 +267,19 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """As `getattr`, for `record["field"]`."""
-        if isinstance(obj, Record):
+        if isinstance(obj, Facts):
             return self._field(obj, argument)
         if obj is None:
             return None
         return super().getitem(obj, argument)
 
-    def _field(self, record: Record, name: Any) -> Any:
+    def _field(self, record: Facts, name: Any) -> Any:
         try:
             return record[name]
         except (KeyError, TypeError):
-            return None if record.open else self.undefined(hint=_advice(name, record), name=name)
+            return (
+                None if record.open_ended else self.undefined(hint=_advice(name, record), name=name)
+            )
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """A short list by type; methods that pad, format or encode are not on it."""
@@ -292,10 +297,10 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
             return _bounded(super().call_binop(context, operator, left, right))
         raise SecurityError(f"`{operator}` is only for numbers of ordinary size")
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Count the call, then let the sandbox decide."""
         _step()
-        return super().call(__context, __obj, *args, **kwargs)
+        return super().call(context, obj, *args, **kwargs)
 
     def compiled(self, name: str) -> Template:
         """The template by its name; compiled once."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from functools import lru_cache
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal
 
-from orchestrator.rendering.names import number
+from orchestrator.rendering.names import moment, number
 
 
 @lru_cache(maxsize=256)
@@ -23,7 +23,7 @@ def _locale(tag: str) -> Locale:
     return Locale("en")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)
 def money(value: object, currency: str | None, locale: str) -> str:
     """An amount in a currency (ISO 4217), or a plain number where none is known; none is empty."""
     amount = number(value)
@@ -42,9 +42,7 @@ def quantity(value: object, locale: str) -> str:
 
 def day(value: object, locale: str) -> str:
     """A date in words: `15 December 2026`. Takes a date, a time or ISO 8601 text; none is empty."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return value
-    return format_date(value, "long", locale=_locale(locale)) if isinstance(value, date) else ""
+    known = moment(value)
+    if isinstance(known, date):
+        return format_date(known, "long", locale=_locale(locale))
+    return "" if known is None else str(known)

@@ -1,152 +1,89 @@
 """The names a template may use, and facts shaped so that each known field exists.
 
-A known field without a value is none (a list is empty, a record has every field of its own at
-none); so is any key missing under an open record such as `event.data`. A name that is not known
-at all stays unknown, and using it is an error.
+The fields are those of the expressions in flows.yaml. A known field without a value is none (a
+list is empty, a group has every field of its own at none); so is any key missing under an open
+group such as `event.data`. A name that is not known at all is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Final
 
+from orchestrator.domain.expressions.shapes import Kind, Many, Record, Shape
+from orchestrator.domain.expressions.vocabulary import CHECKOUT, EVENT, ITEM, ORDER
 
-class Record(dict[str, Any]):
-    """Facts under known names. Fields win over Python's own methods: `order.items` is a field.
+MAX_EXPONENT: Final = 20
+"""Decimal exponents beyond it are no price or quantity, but could fill the memory."""
 
-    An empty record is false and counts as none.
+
+class Facts(dict[str, Any]):
+    """Values under known names. Fields win over Python's own methods: `order.items` is a field.
+
+    Other keys are none if `open_ended`, else unknown.
     """
 
-    __slots__ = ("open",)
+    __slots__ = ("open_ended",)
 
     def __init__(self, values: Mapping[str, Any], *, open_ended: bool = False) -> None:
         super().__init__(values)
-        self.open = open_ended
+        self.open_ended = open_ended
 
 
-class AbsentRecord(Record):
-    """The record of something that is not there: every field is none."""
+class NoFacts(Facts):
+    """The facts of something that is not there: false, none, and every field of it is none."""
 
     __slots__ = ()
 
     def __bool__(self) -> bool:
-        """Never true, whatever fields it can name."""
         return False
 
 
-class AbsentList(tuple[Any, ...]):
+class NoList(tuple[Any, ...]):
     """A list that was not given: loops over it do nothing, and it counts as none."""
 
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The fields of a kind of record; other keys are none if `open_ended`, else unknown."""
-
-    plain: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    records: Mapping[str, Shape] = field(default_factory=dict)
-    lists: Mapping[str, Shape | None] = field(default_factory=dict)
-    open_ended: bool = False
-
-    def names(self) -> frozenset[str]:
-        """Every known field."""
-        return frozenset((*self.plain, *self.numbers, *self.records, *self.lists))
-
-    def with_plain(self, names: Sequence[str]) -> Shape:
-        """The same shape with further plain fields."""
-        plain = (*self.plain, *names)
-        return Shape(plain, self.numbers, self.records, self.lists, open_ended=self.open_ended)
+def _texts(names: str) -> dict[str, Shape]:
+    return dict.fromkeys(names.split(), Kind.TEXT)
 
 
-OPEN: Final = Shape(open_ended=True)
-
-ITEM: Final = Shape(
-    plain=("id", "product_id", "sku", "name", "category", "url", "image"),
-    numbers=("quantity", "price"),
-)
-
-CONTACT: Final = Shape(
-    plain=(
-        *("id", "email", "phone", "first_name", "last_name", "locale", "timezone", "country"),
-        *("created_at", "tracking", "last_seen_at"),
-    ),
-    records={
-        "consent": OPEN,
-        "source": OPEN,
-        "orders": Shape(
-            plain=("first_at", "last_at"),
-            numbers=("count", "total", "average"),
-            lists={"skus": None, "categories": None},
-        ),
-    },
-    lists={"tags": None},
-)
-
-EVENT: Final = Shape(
-    plain=("id", "type", "occurred_at", "checkout_id", "order_id", "currency", "checkout_url")
-    + ("text",),
-    numbers=("total", "rating", "score"),
-    records={
-        "contact": CONTACT,
-        "product": OPEN,
-        "tracking": Shape(plain=("carrier", "number", "url")),
-        "consent": OPEN,
-        "data": OPEN,
-    },
-    lists={"items": ITEM},
-)
-
-LINKS: Final = Shape(plain=("unsubscribe", "preferences", "confirm", "view", "privacy"))
-
-BRAND: Final = Shape(
-    plain=(
-        *("name", "legal_name", "url", "postal_address", "support", "locale", "timezone"),
-        "currency",
-    ),
-    records={
-        "logo": Shape(plain=("light", "dark")),
-        "privacy": Shape(
-            plain=("version", "effective", "url", "previous_url", "why"), lists={"changes": None}
-        ),
-    },
-)
-
-ROOTS: Final[Mapping[str, Shape]] = MappingProxyType(
+LINKS: Final = Record("links", _texts("unsubscribe preferences confirm view privacy"))
+BRAND: Final = Record(
+    "brand",
     {
-        "contact": CONTACT,
-        "event": EVENT,
-        "checkout": EVENT,
-        "order": EVENT,
-        "item": ITEM,
-        "links": LINKS,
-        "brand": BRAND,
-    }
+        **_texts("name legal_name url postal_address support locale timezone currency"),
+        "logo": Record("brand.logo", _texts("light dark")),
+        "privacy": Record(
+            "brand.privacy",
+            {**_texts("version effective url previous_url why"), "changes": Many(Kind.TEXT)},
+        ),
+    },
 )
-"""The names at the top, apart from step outputs."""
+OUTPUT: Final = Record("a step's output", rest=Kind.ANYTHING)
+
+ROOTS: Final[Mapping[str, Record]] = MappingProxyType(
+    {"event": EVENT, "checkout": CHECKOUT, "order": ORDER, "item": ITEM, "links": LINKS}
+)
+"""The names at the top, apart from `contact`, `brand` and step outputs."""
 
 
-def shaped(values: Mapping[str, Any] | None, shape: Shape) -> Record:
-    """The values with every field of the shape; numbers become decimals."""
+def shaped(values: Mapping[str, Any] | None, record: Record) -> Facts:
+    """The values with every field of the record; numbers become decimals, times times."""
     if not values:
-        return _absent(shape)
-    known: dict[str, Any] = dict.fromkeys(shape.plain)
-    if shape.open_ended:
-        known.update((key, _loose(value)) for key, value in values.items())
-    else:
-        known.update((name, _loose(values[name])) for name in shape.plain if name in values)
-    for name in shape.numbers:
-        known[name] = number(values.get(name))
-    for name, below in shape.records.items():
-        value = values.get(name)
-        known[name] = shaped(value if isinstance(value, Mapping) else None, below)
-    for name, element in shape.lists.items():
-        known[name] = _listed(values.get(name), element)
-    return Record(known, open_ended=shape.open_ended)
+        return _absent(record)
+    known: dict[str, Any] = {
+        name: _value(values.get(name), shape) for name, shape in record.fields.items()
+    }
+    if record.rest is not None:
+        known.update(
+            (key, _loose(value)) for key, value in values.items() if key not in record.fields
+        )
+    return Facts(known, open_ended=record.rest is not None)
 
 
 def number(value: object) -> Decimal | None:
@@ -157,30 +94,49 @@ def number(value: object) -> Decimal | None:
         decimal = Decimal(str(value))
     except InvalidOperation:
         return None
-    absurd = not decimal.is_finite() or abs(decimal.adjusted()) > 20
-    return None if absurd and decimal != 0 else decimal
+    if not decimal.is_finite() or abs(decimal.adjusted()) > MAX_EXPONENT:
+        return None
+    return decimal
 
 
-def _absent(shape: Shape) -> AbsentRecord:
-    known: dict[str, Any] = dict.fromkeys((*shape.plain, *shape.numbers))
-    known.update((name, _absent(below)) for name, below in shape.records.items())
-    known.update((name, AbsentList()) for name in shape.lists)
-    return AbsentRecord(known, open_ended=shape.open_ended)
+def moment(value: object) -> object:
+    """A time from its ISO 8601 text; other values stay as they are."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    return value
 
 
-def _listed(value: object, element: Shape | None) -> tuple[Any, ...]:
+def _value(value: Any, shape: Shape) -> Any:
+    if isinstance(shape, Record):
+        return shaped(value if isinstance(value, Mapping) else None, shape)
+    if isinstance(shape, Many):
+        return _listed(value, shape.of)
+    if shape is Kind.NUMBER:
+        return number(value)
+    if shape is Kind.TIME:
+        return moment(value)
+    return _loose(value)
+
+
+def _listed(value: Any, element: Shape) -> tuple[Any, ...]:
     if value is None:
-        return AbsentList()
+        return NoList()
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return (value,)
-    if element is None:
-        return tuple(_loose(entry) for entry in value)
-    return tuple(shaped(entry, element) for entry in value if isinstance(entry, Mapping))
+        return (_value(value, element),)
+    return tuple(_value(entry, element) for entry in value)
 
 
 def _loose(value: object) -> object:
     if isinstance(value, Mapping):
-        return Record({str(key): _loose(below) for key, below in value.items()}, open_ended=True)
+        return Facts({str(key): _loose(below) for key, below in value.items()}, open_ended=True)
     if isinstance(value, list | tuple):
         return tuple(_loose(entry) for entry in value)
     return value
+
+
+def _absent(record: Record) -> NoFacts:
+    known = {field: _value(None, shape) for field, shape in record.fields.items()}
+    return NoFacts(known, open_ended=record.rest is not None)

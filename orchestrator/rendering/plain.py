@@ -18,6 +18,10 @@ _HREF = re.compile(r"""\shref\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_LINE, _PARAGRAPH = "\x1d", "\x1e"
+"""A new line and an empty line wanted here; neither can come from the data."""
+_BREAKS = re.compile(f"[ {_LINE}{_PARAGRAPH}]*[{_LINE}{_PARAGRAPH}][ {_LINE}{_PARAGRAPH}]*")
+
 _PARAGRAPHS: Final = frozenset(
     "p h1 h2 h3 h4 h5 h6 ul ol table blockquote section header footer".split()
 )
@@ -40,8 +44,9 @@ def to_line(markup: str) -> str:
 def to_text(markup: str) -> str:
     """Paragraphs set apart by an empty line, lines of at most 78 characters but for URLs."""
     lines: list[str] = []
-    for raw in "".join(_pieces(markup)).split("\n"):
-        line = " ".join(raw.split(" ")).strip(" ")
+    flow = _BREAKS.sub(_break, "".join(_pieces(markup)))
+    for raw in flow.split("\n"):
+        line = " ".join(raw.split())
         wrapper = _item_wrapper if line.startswith("- ") else _wrapper
         lines.extend(wrapper.wrap(line) if len(line) > WIDTH else [line])
     return _tidy(lines)
@@ -76,19 +81,23 @@ def _pieces(markup: str) -> list[str]:
     return pieces
 
 
+def _break(match: re.Match[str]) -> str:
+    return "\n\n" if _PARAGRAPH in match[0] else "\n"
+
+
 def _words(text: str) -> str:
     return _CONTROL.sub("", unescape(_SPACE.sub(" ", text)))
 
 
 def _mark(name: str, rest: str, *, closing: bool) -> str:
     if name in _PARAGRAPHS:
-        return "\n\n"
+        return _PARAGRAPH
     if name == "li" and not closing:
-        return "\n- "
+        return f"{_LINE}- "
     if name == "br":
         return "\n"
     if name in _LINES:
-        return "\n"
+        return _LINE
     if name in {"td", "th"}:
         return " "
     if name == "img" and (alt := _ALT.search(rest)):

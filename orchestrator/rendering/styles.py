@@ -65,7 +65,7 @@ class Sheet:
                 dark = _VARIABLE.sub(lambda match: self._dark[match[1]], value)
                 if dark == self.resolved(value):
                     continue
-                text = f".{rule.name}{{{key}:{dark} !important}}"
+                text = f".{rule.name}{{{self.resolved(key)}:{dark} !important}}"
                 media.append(text)
                 if key in _BACKGROUNDS:
                     back.append(f"[data-ogsb] {text}")
@@ -87,7 +87,9 @@ class Sheet:
                 declarations.update(self._by_name[name].declarations)
         if not declarations:
             return match[0]
-        style = ";".join(f"{key}:{self.resolved(value)}" for key, value in declarations.items())
+        style = ";".join(
+            f"{self.resolved(key)}:{self.resolved(value)}" for key, value in declarations.items()
+        )
         own = attributes.pop("style", "").strip('="')
         attributes["style"] = f'="{style};{own}"' if own else f'="{style}"'
         rest = "".join(f" {key}{value}" for key, value in attributes.items())

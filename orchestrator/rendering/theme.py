@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 TEXT_CONTRAST: Final = 4.5
+MIDDLE: Final = 0.18
+"""The luminance at which black and white stand out equally."""
 
 RTL_LANGUAGES: Final = frozenset("ar ckb dv fa he ps sd ug ur yi".split())
 
@@ -42,7 +44,7 @@ TOKENS: Final = {
 def luminance(colour: str) -> float:
     """Relative luminance of `#rrggbb`, 0 for black to 1 for white (WCAG 2.2)."""
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]  # noqa: PLR2004  # the formula's
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -54,7 +56,7 @@ def contrast(one: str, other: str) -> float:
 
 def legible(colour: str, *surfaces: str) -> str:
     """The colour, moved away from the surfaces in small steps until text in it can be read."""
-    end = 0 if all(luminance(surface) > 0.18 for surface in surfaces) else 255
+    end = 0 if all(luminance(surface) > MIDDLE for surface in surfaces) else 255
     channels = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
     for step in range(51):
         mixed = [round(c + (end - c) * step / 50) for c in channels]

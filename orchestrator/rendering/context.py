@@ -1,0 +1,145 @@
+"""What a message is about, and the names and filters under which templates know it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, assert_never
+
+from orchestrator.domain.expressions.shapes import Record
+from orchestrator.domain.expressions.vocabulary import ATTRIBUTE_KINDS, contact
+from orchestrator.domain.flows import AttributeType, Brand, LocalText, MessageClass, Topic
+from orchestrator.rendering import formats
+from orchestrator.rendering.names import BRAND, OUTPUT, ROOTS, Facts, shaped
+
+_WEB_LINK: Final = re.compile(
+    r"(?:https://|http://(?:127\.0\.0\.1|localhost)[:/]|mailto:|tel:)[^\s<>\"]+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderContext:
+    """What a message is about. `outputs` are those of earlier steps, by step id."""
+
+    message_class: MessageClass
+    links: Mapping[str, str | None]
+    locale: str | None = None
+    topic: str | None = None
+    subject: LocalText | None = None
+    contact: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] | None = None
+    checkout: Mapping[str, Any] | None = None
+    order: Mapping[str, Any] | None = None
+    item: Mapping[str, Any] | None = None
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Vocabulary:
+    """Facts under the names that the templates of one version know."""
+
+    def __init__(
+        self,
+        brand: Brand,
+        topics: Mapping[str, Topic] | None = None,
+        attributes: Mapping[str, AttributeType] | None = None,
+    ) -> None:
+        self._brand = brand
+        self._topics = topics or {}
+        kinds = {name: ATTRIBUTE_KINDS[kind.value] for name, kind in (attributes or {}).items()}
+        declared = contact(kinds, ())
+        # Consent differs by topic, and a template needs no more than to look.
+        fields = {**declared.fields, "consent": OUTPUT}
+        self._roots: Mapping[str, Record] = {**ROOTS, "contact": Record("contact", fields)}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name at the top but for step outputs."""
+        return frozenset((*self._roots, "topic", "class", "reason"))
+
+    def facts(self, context: RenderContext, locale: str) -> dict[str, Any]:
+        """All variables of one message but for those that only the locale decides."""
+        known: dict[str, Any] = {
+            name: shaped(output, OUTPUT) for name, output in context.outputs.items()
+        }
+        given = {
+            "contact": context.contact,
+            "event": context.event,
+            "checkout": context.checkout,
+            "order": context.order,
+            "item": context.item,
+            "links": context.links,
+        }
+        known.update((name, shaped(given[name], record)) for name, record in self._roots.items())
+        topic = self._topics.get(context.topic or "")
+        title = topic.title.in_locale(locale) if topic else None
+        reason = _reason(self._brand.name.in_locale(locale), context.message_class, title)
+        return {**known, "class": context.message_class.value, "topic": title, "reason": reason}
+
+    def brand_in(self, locale: str) -> Facts:
+        """The brand with its texts in one language."""
+        brand = self._brand
+        texts = {
+            "name": brand.name,
+            "legal_name": brand.legal_name,
+            "postal_address": brand.postal_address,
+        }
+        values: dict[str, Any] = {name: text.in_locale(locale) for name, text in texts.items()}
+        for name in ("url", "support", "locale", "timezone", "currency"):
+            values[name] = getattr(brand, name)
+        if brand.logo:
+            values["logo"] = {"light": brand.logo.light, "dark": brand.logo.dark}
+        if notice := brand.privacy:
+            values["privacy"] = {
+                "version": notice.version,
+                "effective": notice.effective,
+                "url": notice.url,
+                "previous_url": notice.previous_url,
+                "why": notice.why and notice.why.in_locale(locale),
+                "changes": [change.in_locale(locale) for change in notice.changes],
+            }
+        return shaped(values, BRAND)
+
+
+def web_link(url: object) -> str:
+    """The address, if it is one that a mail may link to; raises ValueError otherwise."""
+    if not is_web_link(url):
+        raise ValueError(f"{url!s:.80} is no https address")
+    return str(url)
+
+
+def is_web_link(url: object) -> bool:
+    """Whether a mail may link to it: https, mailto and tel, and http on this machine."""
+    return isinstance(url, str) and bool(_WEB_LINK.fullmatch(url))
+
+
+def filters(brand: Brand, locale: str) -> dict[str, Callable[..., Any]]:
+    """What a template may do to a value, in one language."""
+
+    def money(value: object, currency: str | None = None) -> str:
+        return formats.money(value, currency or brand.currency, locale)
+
+    return {
+        "money": money,
+        "quantity": partial(formats.quantity, locale=locale),
+        "date": partial(formats.day, locale=locale),
+        "web_link": web_link,
+        "is_web_link": is_web_link,
+        "contact_link": lambda way: way if is_web_link(way) else f"mailto:{way}",
+        "initial": lambda name: (str(name or "").strip()[:1] or "·").upper(),
+    }
+
+
+def _reason(sender: str, message_class: MessageClass, topic: str | None) -> str:
+    match message_class:
+        case MessageClass.MARKETING:
+            wish = f"“{topic}”" if topic else "news"
+            return f"You get this because you said yes to {wish} from {sender}."
+        case MessageClass.SERVICE:
+            return f"You get this because you asked {sender} for it."
+        case MessageClass.TRANSACTIONAL:
+            return f"You get this because of your order from {sender}."
+        case MessageClass.LEGAL:
+            return f"You get this because {sender} keeps data about you and has to tell you."
+    assert_never(message_class)

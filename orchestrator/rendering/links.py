@@ -1,0 +1,199 @@
+"""Signed tokens and the links made of them.
+
+A token is `version, key id, expiry, payload, MAC` in base64url: HMAC-SHA-256 cut to 16 bytes
+(RFC 2104 section 5), under a key derived for its purpose by HKDF (RFC 5869), so that a token for
+one purpose is worthless for another. It holds ids, never an address. Unsubscribe tokens do not
+expire; the newest secret signs, older ones still verify.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as DecodeError
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, assert_never
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.flows import Channel
+from orchestrator.domain.identifiers import ContactId, MessageId
+from orchestrator.ports import Clock, LinkClaims, LinkPurpose
+
+CONFIRM_WITHIN: Final = timedelta(days=7)
+
+_VERSION: Final = b"\x01"
+_KEY_ID_BYTES: Final = 2
+_EXPIRY_BYTES: Final = 5  # seconds since 1970, to the year 36812
+_MAC_BYTES: Final = 16
+_LENGTH_MIN: Final = len(_VERSION) + _KEY_ID_BYTES + _EXPIRY_BYTES + _MAC_BYTES
+_LENGTH_MAX: Final = 2048
+_CHANNELS: Final = (None, Channel.EMAIL, Channel.SMS, Channel.WHATSAPP)
+"""By the number a token carries; append only."""
+
+
+class TokenPurpose(StrEnum):
+    """What a token is good for; each has a key of its own."""
+
+    UNSUBSCRIBE = "unsubscribe"
+    PREFERENCES = "preferences"
+    CONFIRM = "confirm"
+    CLICK = "click"
+    VIEW = "view"
+    LOGIN = "login"
+    SESSION = "session"
+    CSRF = "csrf"
+
+
+class TokenSigner:
+    """Signs short payloads for a purpose and tells whether a token is one of ours."""
+
+    def __init__(self, secret_keys: Sequence[str]) -> None:
+        """Take the secrets of SECRET_KEY, newest first.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        if not secret_keys:
+            raise ConfigurationError("SECRET_KEY: at least one key is needed to sign links")
+        self._keys: Mapping[TokenPurpose, Sequence[tuple[bytes, bytes]]] = {
+            purpose: [_derived(secret, purpose) for secret in secret_keys]
+            for purpose in TokenPurpose
+        }
+
+    def sign(
+        self, purpose: TokenPurpose, payload: bytes, expires_at: datetime | None = None
+    ) -> str:
+        """A token of URL-safe characters; without `expires_at` it is valid for ever."""
+        key_id, key = self._keys[purpose][0]
+        expiry = int(expires_at.timestamp()) if expires_at else 0
+        signed = _VERSION + key_id + expiry.to_bytes(_EXPIRY_BYTES, "big") + payload
+        return urlsafe_b64encode(signed + _mac(key, signed)).rstrip(b"=").decode()
+
+    def verify(self, purpose: TokenPurpose, token: str, now: datetime) -> bytes | None:
+        """The payload, or None if the token is forged, damaged, of another purpose or expired."""
+        raw = _decoded(token)
+        if raw is None or raw[:1] != _VERSION:
+            return None
+        signed, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        head = len(_VERSION) + _KEY_ID_BYTES
+        key_id, body = signed[1:head], signed[head:]
+        genuine = False
+        for known_id, key in self._keys[purpose]:
+            if known_id == key_id:
+                genuine |= hmac.compare_digest(_mac(key, signed), mac)
+        expiry = int.from_bytes(body[:_EXPIRY_BYTES], "big")
+        if not genuine or (expiry and now.timestamp() >= expiry):
+            return None
+        return body[_EXPIRY_BYTES:]
+
+
+class SignedLinkTokens:
+    """The `LinkTokens` port: claims of a link as a token."""
+
+    def __init__(self, signer: TokenSigner, clock: Clock) -> None:
+        self._signer = signer
+        self._clock = clock
+
+    def sign(
+        self, purpose: LinkPurpose, claims: LinkClaims, expires_at: datetime | None = None
+    ) -> str:
+        """A token for a URL path."""
+        return self._signer.sign(_purpose(purpose), _packed(claims), expires_at)
+
+    def verify(self, purpose: LinkPurpose, token: str) -> LinkClaims | None:
+        """The claims, or None if the token is forged, damaged, expired or of another purpose."""
+        payload = self._signer.verify(_purpose(purpose), token, self._clock.now())
+        return None if payload is None else _unpacked(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The addresses in one message, below PUBLIC_URL."""
+
+    public_url: str
+    tokens: SignedLinkTokens
+
+    def of_message(
+        self, claims: LinkClaims, *, created_at: datetime, privacy: str | None
+    ) -> dict[str, str | None]:
+        """What a template knows as `links`. A retry makes the same ones again."""
+        return {
+            "unsubscribe": self._link(LinkPurpose.UNSUBSCRIBE, claims),
+            "preferences": self._link(LinkPurpose.PREFERENCES, claims),
+            "confirm": self._link(LinkPurpose.CONFIRM, claims, created_at + CONFIRM_WITHIN),
+            "view": self._link(LinkPurpose.VIEW, claims),
+            "privacy": privacy,
+        }
+
+    def _link(
+        self, purpose: LinkPurpose, claims: LinkClaims, expires_at: datetime | None = None
+    ) -> str:
+        token = self.tokens.sign(purpose, claims, expires_at)
+        return f"{self.public_url.rstrip('/')}/{_path(purpose)}/{token}"
+
+
+def _path(purpose: LinkPurpose) -> str:
+    match purpose:
+        case LinkPurpose.UNSUBSCRIBE:
+            return "u"
+        case LinkPurpose.PREFERENCES:
+            return "preferences"
+        case LinkPurpose.CONFIRM:
+            return "confirm"
+        case LinkPurpose.CLICK:
+            return "c"
+        case LinkPurpose.VIEW:
+            return "view"
+    assert_never(purpose)
+
+
+def _purpose(purpose: LinkPurpose) -> TokenPurpose:
+    return TokenPurpose[purpose.name]
+
+
+def _derived(secret: str, purpose: TokenPurpose) -> tuple[bytes, bytes]:
+    info = f"orchestrator token {purpose.value}".encode()
+    key = HKDF(SHA256(), 32, salt=None, info=info).derive(secret.encode())
+    return sha256(b"key id" + key).digest()[:_KEY_ID_BYTES], key
+
+
+def _mac(key: bytes, signed: bytes) -> bytes:
+    return hmac.digest(key, signed, "sha256")[:_MAC_BYTES]
+
+
+def _decoded(token: str) -> bytes | None:
+    if len(token) > _LENGTH_MAX or not token.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (DecodeError, ValueError):
+        return None
+    canonical = urlsafe_b64encode(raw).rstrip(b"=").decode() == token
+    return raw if canonical and len(raw) >= _LENGTH_MIN else None
+
+
+def _packed(claims: LinkClaims) -> bytes:
+    flags = _CHANNELS.index(claims.channel) | (8 if claims.message_id else 0)
+    message = UUID(claims.message_id).bytes if claims.message_id else b""
+    return bytes([flags]) + UUID(claims.contact_id).bytes + message + (claims.topic or "").encode()
+
+
+def _unpacked(payload: bytes) -> LinkClaims:
+    flags, contact, rest = payload[0], payload[1:17], payload[17:]
+    message = None
+    if flags & 8:
+        message, rest = MessageId(str(UUID(bytes=rest[:16]))), rest[16:]
+    return LinkClaims(
+        contact_id=ContactId(str(UUID(bytes=contact))),
+        message_id=message,
+        channel=_CHANNELS[flags & 7],
+        topic=rest.decode() or None,
+    )

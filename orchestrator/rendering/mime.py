@@ -1,0 +1,211 @@
+"""A rendered mail as the bytes of an RFC 5322 message.
+
+Words in headers go through the standard library's encoder, machine-readable values through a
+strict check, bodies through the library's C encoders: a whole `EmailMessage` would cost ten
+times as much, and its folding encodes any token longer than a line, which breaks one-click
+unsubscribing. What could differ between two builds of one message (boundary, Message-ID, date)
+comes from the envelope.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64, b2a_qp
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime, parseaddr, quote
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+from orchestrator.domain.errors import RecipientRejected, RenderFailed
+from orchestrator.rendering.email import RenderedEmail
+
+MAX_NAME: Final = 100
+MAX_HEADER_LINE: Final = 998
+"""Octets of a header line without its end (RFC 5322 section 2.1.1)."""
+
+_FOLD_AT: Final = 76
+_UNSAFE = re.compile(
+    "[\x00-\x20\x7f-\xa0\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+"
+)
+"""Control characters, those that turn the direction of what follows, and runs of space."""
+_TOKENS = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}"
+)
+_BASE64_ABOVE: Final = 6
+"""With more than one in so many bytes beyond ASCII, base64 is shorter than quoted-printable."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailEnvelope:
+    """Everything around a mail. `sender` and `reply_to` are `Name <address>`, `date` is aware.
+
+    With `unsubscribe_url` the mail gets the one-click pair of RFC 8058; `list_name` is a topic
+    and `list_title` its title, for List-Id (RFC 2919).
+    """
+
+    message_id: str
+    sender: str
+    recipient: str
+    date: datetime
+    recipient_name: str = ""
+    reply_to: str | None = None
+    unsubscribe_url: str | None = None
+    list_name: str | None = None
+    list_title: str = ""
+    feedback_id: str | None = None
+
+
+def build_mail(envelope: MailEnvelope, mail: RenderedEmail) -> bytes:
+    """The message, ready for SMTP: CRLF, ASCII only, every line within limits.
+
+    Raises:
+        RecipientRejected: the recipient's address cannot stand in a header.
+        RenderFailed: another header cannot be written (an unsubscribe address with a space).
+    """
+    boundary = "=_" + sha256(envelope.message_id.encode()).hexdigest()[:24]
+    head = [
+        *_headers(envelope, mail),
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n',
+    ]
+    between = f"--{boundary}\r\n".encode()
+    parts = (
+        *(between, _part("plain", mail.text), between, _part("html", mail.html)),
+        f"--{boundary}--\r\n".encode(),
+    )
+    return "".join(head).encode("ascii") + b"".join(parts)
+
+
+def clean(text: str) -> str:
+    """One line without control characters or marks that turn the direction of the text."""
+    return _UNSAFE.sub(" ", text).strip()
+
+
+def domain_of(sender: str) -> str:
+    """The domain a sender writes from, in its ASCII form."""
+    return _sender(sender)[1].rpartition("@")[2]
+
+
+def _headers(envelope: MailEnvelope, mail: RenderedEmail) -> list[str]:
+    domain = domain_of(envelope.sender)
+    lines = [
+        _address_header("From", *_sender(envelope.sender)),
+        _address_header("To", clean(envelope.recipient_name), _recipient(envelope.recipient)),
+        _words_header("Subject", clean(mail.subject)),
+        f"Date: {format_datetime(envelope.date)}\r\n",
+        _token_header("Message-ID", f"<{envelope.message_id}@{domain}>"),
+    ]
+    if envelope.reply_to:
+        lines.append(_address_header("Reply-To", *_sender(envelope.reply_to)))
+    if envelope.list_name:
+        lines.append(_list_id(envelope.list_name, envelope.list_title, domain))
+    if envelope.unsubscribe_url:
+        lines.append(_token_header("List-Unsubscribe", f"<{envelope.unsubscribe_url}>"))
+        lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
+    if envelope.feedback_id:
+        lines.append(_token_header("Feedback-ID", envelope.feedback_id))
+    return [*lines, "Auto-Submitted: auto-generated\r\n", "MIME-Version: 1.0\r\n"]
+
+
+@lru_cache(maxsize=64)
+def _sender(sender: str) -> tuple[str, str]:
+    name, address = parseaddr(sender)
+    plain = _ascii_address(address)
+    if plain is None:
+        raise RenderFailed("headers", None, f"{sender!r} is no `Name <address>`")
+    return clean(name), plain
+
+
+def _recipient(address: str) -> str:
+    plain = _ascii_address(address)
+    if plain is None:
+        raise RecipientRejected("not an address that mail can be sent to", "invalid_address")
+    return plain
+
+
+def _ascii_address(address: str) -> str | None:
+    """The address with an international domain in its ASCII form (RFC 5891), None if it is none."""
+    local, _, domain = address.rpartition("@")
+    try:
+        plain = f"{local}@{domain.encode('idna').decode()}" if not domain.isascii() else address
+    except UnicodeError:
+        return None
+    return plain if _ADDRESS.fullmatch(plain) else None
+
+
+@lru_cache(maxsize=1024)
+def _words_header(name: str, words: str) -> str:
+    """A header that people read: as it is, or as encoded words (RFC 2047)."""
+    return f"{name}: {_encoded(words, name)}\r\n"
+
+
+@lru_cache(maxsize=1024)
+def _address_header(name: str, person: str, address: str) -> str:
+    """A name and an address; the name is an atom, a quoted string or encoded words."""
+    if not person:
+        return f"{name}: {address}\r\n"
+    person = person[:MAX_NAME].rstrip()
+    if not _plain(person):
+        phrase = _encoded(person, name)
+    elif _ATOMS.fullmatch(person):
+        phrase = person
+    else:
+        phrase = f'"{quote(person)}"'
+    last_line = f"{name}: {phrase}".rpartition("\n")[2]
+    fold = "\r\n " if len(last_line) + len(address) + 3 > _FOLD_AT else " "
+    return f"{name}: {phrase}{fold}<{address}>\r\n"
+
+
+def _plain(words: str) -> bool:
+    return words.isascii() and "=?" not in words
+
+
+def _encoded(words: str, name: str) -> str:
+    charset = "us-ascii" if _plain(words) else "utf-8"
+    header = Header(words, charset, maxlinelen=_FOLD_AT, header_name=name)
+    return header.encode(linesep="\r\n")
+
+
+@lru_cache(maxsize=256)
+def _list_id(list_name: str, title: str, domain: str) -> str:
+    label = re.sub(r"[^a-z0-9-]+", "-", list_name.lower()).strip("-") or "list"
+    phrase = clean(title).replace("\\", "").replace('"', "")
+    spoken = f'"{phrase}" ' if phrase and _plain(phrase) else ""
+    return _token_header("List-Id", f"{spoken}<{label}.{domain}>")
+
+
+def _token_header(name: str, value: str) -> str:
+    """A header that machines read: never encoded, folded only after a comma and a space."""
+    folded = value.replace(", ", ",\r\n ")
+    fits = all(len(line) + len(name) + 2 <= MAX_HEADER_LINE for line in folded.split("\r\n"))
+    if not fits or not _TOKENS.fullmatch(value):
+        raise RenderFailed("headers", None, f"{name} cannot be written: {value[:80]!r}")
+    return f"{name}: {folded}\r\n"
+
+
+def _part(subtype: str, content: str) -> bytes:
+    data = content.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    beyond = len(data) - len(data.translate(None, _BEYOND_ASCII))
+    if beyond * _BASE64_ABOVE > len(data):
+        encoding, body = "base64", _base64(data.replace(b"\n", b"\r\n"))
+    else:
+        encoding, body = "quoted-printable", b2a_qp(data).replace(b"\n", b"\r\n")
+    if not body.endswith(b"\r\n"):
+        body += b"\r\n"
+    head = (
+        f"Content-Type: text/{subtype}; charset=utf-8\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_BEYOND_ASCII: Final = bytes(range(128, 256))
+
+
+def _base64(data: bytes) -> bytes:
+    lines = (b2a_base64(data[at : at + 57], newline=False) for at in range(0, len(data), 57))
+    return b"\r\n".join(lines)

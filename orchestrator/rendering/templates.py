@@ -1,0 +1,89 @@
+"""Where template sources come from, and which of them a message in some language uses.
+
+A version's sources are one mapping from path to text, as the files lie under `templates/`:
+`email/cart/reminder.html`, `sms/cart/reminder.txt`. The components that come with the product
+lie beneath the shop's own files, which win: `email/shell.html`, `email/components.html`, their
+`.txt` twins for the plain part, `email/mail.css` and `email/head.css`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.flows import Channel
+
+SUFFIXES: Final[Mapping[Channel, str]] = {
+    Channel.EMAIL: ".html",
+    Channel.SMS: ".txt",
+    Channel.WHATSAPP: ".txt",
+}
+COMPONENTS: Final = (
+    *("shell.html", "shell.txt", "components.html", "components.txt"),
+    *("mail.css", "head.css"),
+)
+_READ: Final = frozenset({".html", ".txt", ".css"})
+
+
+def built_in() -> dict[str, str]:
+    """The components of the product, by path."""
+    folder = files("orchestrator.rendering") / "components"
+    return {f"email/{name}": (folder / name).read_text("utf-8") for name in COMPONENTS}
+
+
+def load_folder(root: Path) -> dict[str, str]:
+    """Every template under a folder, over the built-in components, by path with `/`.
+
+    Raises:
+        ConfigurationError: the folder is missing, or a file is not UTF-8.
+    """
+    if not root.is_dir():
+        raise ConfigurationError(f"{root}: there is no such folder of templates")
+    sources = built_in()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in _READ and path.is_file():
+            try:
+                sources[path.relative_to(root).as_posix()] = path.read_text("utf-8")
+            except UnicodeDecodeError as error:
+                raise ConfigurationError(f"{path}: a template must be UTF-8 text") from error
+    return sources
+
+
+def of_channel(sources: Mapping[str, str], channel: Channel) -> dict[str, str]:
+    """The sources of one channel, by path below its folder."""
+    prefix = f"{channel.value}/"
+    return {
+        path.removeprefix(prefix): text for path, text in sources.items() if path.startswith(prefix)
+    }
+
+
+def has_template(sources: Mapping[str, str], channel: Channel, name: str) -> bool:
+    """Whether a send of `name` finds its file on a channel."""
+    return f"{channel.value}/{name}{SUFFIXES[channel]}" in sources
+
+
+def localised(
+    sources: Mapping[str, str], name: str, suffix: str, locale: str | None, default: str
+) -> tuple[str, str]:
+    """The file for a template in a locale, and the locale the message is then in.
+
+    `sources` are those of one channel. A file of its own for the locale or for its language
+    comes first (`cart/reminder.fi.html`); otherwise the message is wholly in the default locale.
+    """
+    for tag in _closest(locale or default):
+        if f"{name}.{tag}{suffix}" in sources:
+            return f"{name}.{tag}{suffix}", tag
+    for tag in _closest(default):
+        if f"{name}.{tag}{suffix}" in sources:
+            return f"{name}.{tag}{suffix}", default
+    return f"{name}{suffix}", default
+
+
+def _closest(locale: str) -> Iterator[str]:
+    tag = locale.replace("_", "-")
+    while tag:
+        yield tag
+        tag = tag.rpartition("-")[0]
