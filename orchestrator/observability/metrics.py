@@ -1,0 +1,156 @@
+"""Figures for Prometheus, behind `ports.Metrics`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from orchestrator.ports import DueCounts
+
+_logger = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+_PREFIX: Final = "orchestrator_"
+_FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SLOW: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+class Kind(StrEnum):
+    """How a figure moves."""
+
+    COUNTER = "counter"  # only up
+    HISTOGRAM = "histogram"  # measurements in buckets
+    GAUGE = "gauge"  # as it stands when asked
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure; no label ever holds something a customer or stranger can choose."""
+
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = _FAST
+
+
+METRICS: Final[dict[str, Metric]] = {
+    "http_requests_total": Metric(
+        Kind.COUNTER, "Requests answered, by first path segment and status.", ("route", "status")
+    ),
+    "http_request_seconds": Metric(
+        Kind.HISTOGRAM, "Time from a request's head to the end of its answer.", ("route",)
+    ),
+    "webhooks_total": Metric(
+        Kind.COUNTER,
+        "Webhooks by source and outcome:"
+        " stored, duplicate, nothing, refused, unreadable, too_large, deferred.",
+        ("source", "outcome"),
+    ),
+    "events_total": Metric(
+        Kind.COUNTER, "Events that journeys have heard, by outcome.", ("outcome",)
+    ),
+    "intake_batch_events": Metric(Kind.HISTOGRAM, "Events stored by one commit.", buckets=_SIZES),
+    "intake_commit_seconds": Metric(Kind.HISTOGRAM, "Time of one commit of events."),
+    "enrolments_total": Metric(
+        Kind.COUNTER,
+        "Runs by flow and what happened: entered, or the reason they ended.",
+        ("flow", "outcome"),
+    ),
+    "steps_total": Metric(Kind.COUNTER, "Steps that runs have passed, by flow.", ("flow",)),
+    "messages_total": Metric(
+        Kind.COUNTER,
+        "Messages by channel, the state they came to, and why.",
+        ("channel", "state", "reason"),
+    ),
+    "render_seconds": Metric(Kind.HISTOGRAM, "Time to render one message.", ("channel",)),
+    "send_seconds": Metric(
+        Kind.HISTOGRAM,
+        "Time from handing a message to a provider to its answer.",
+        ("channel", "provider"),
+        _SLOW,
+    ),
+    "consent_changes_total": Metric(
+        Kind.COUNTER, "Consent records by channel and action.", ("channel", "action")
+    ),
+    "tick_seconds": Metric(Kind.HISTOGRAM, "Time of one round of periodic work.", ("tick",), _SLOW),
+    "tick_rows": Metric(Kind.HISTOGRAM, "Rows one round of periodic work took.", ("tick",), _SIZES),
+    "tick_failures_total": Metric(
+        Kind.COUNTER, "Rounds of periodic work that ended in an error.", ("tick",)
+    ),
+    "rows_failed_total": Metric(
+        Kind.COUNTER, "Rows whose work raised an error and will be tried again.", ("tick",)
+    ),
+    "rows_parked_total": Metric(
+        Kind.COUNTER, "Rows given up after five tries; a person has to look.", ("tick",)
+    ),
+    "publishings_total": Metric(
+        Kind.COUNTER, "Edits of the flows file: published or refused.", ("outcome",)
+    ),
+    "events_due": Metric(Kind.GAUGE, "Events that journeys have not heard yet."),
+    "enrolments_due": Metric(Kind.GAUGE, "Runs whose time has come."),
+    "messages_due": Metric(Kind.GAUGE, "Messages whose time has come."),
+    "oldest_due_seconds": Metric(Kind.GAUGE, "How long the oldest due work has waited."),
+}
+"""Every figure by its name without the prefix `orchestrator_`."""
+
+
+class PrometheusMetrics:
+    """Implements `ports.Metrics` on a registry of its own.
+
+    A name or label that is not in `METRICS` is logged and dropped: a figure must never be
+    the reason why a message is not sent.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._gauges: dict[str, Gauge] = {}
+        for name, metric in METRICS.items():
+            self._add(name, metric)
+
+    def _add(self, name: str, metric: Metric) -> None:
+        full = _PREFIX + name
+        labels, registry = metric.labels, self._registry
+        match metric.kind:
+            case Kind.COUNTER:
+                self._counters[name] = Counter(full, metric.help, labels, registry=registry)
+            case Kind.HISTOGRAM:
+                self._histograms[name] = Histogram(
+                    full, metric.help, labels, registry=registry, buckets=metric.buckets
+                )
+            case Kind.GAUGE:
+                self._gauges[name] = Gauge(full, metric.help, labels, registry=registry)
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        """Add to a counter."""
+        try:
+            counter = self._counters[name]
+            (counter.labels(**labels) if labels else counter).inc(amount)
+        except (KeyError, ValueError):
+            _logger.exception("a counter that does not exist: %s%s", name, tuple(labels))
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Record one measurement."""
+        try:
+            histogram = self._histograms[name]
+            (histogram.labels(**labels) if labels else histogram).observe(value)
+        except (KeyError, ValueError):
+            _logger.exception("a measurement that does not exist: %s%s", name, tuple(labels))
+
+    def exposition(self, due: DueCounts | None, now: datetime) -> bytes:
+        """Everything in Prometheus' text format; `due` None leaves the waiting work out."""
+        if due is not None:
+            self._gauges["events_due"].set(due.events)
+            self._gauges["enrolments_due"].set(due.enrolments)
+            self._gauges["messages_due"].set(due.messages)
+            waited = (now - due.oldest_due_at).total_seconds() if due.oldest_due_at else 0
+            self._gauges["oldest_due_seconds"].set(max(waited, 0))
+        return generate_latest(self._registry)

@@ -1,0 +1,1 @@
+"""Senders of events: one file per checkout system, each verifying and reading its own way."""
