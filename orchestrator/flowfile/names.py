@@ -1,0 +1,60 @@
+"""What the file has given names to, and the expressions that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.domain.expressions import Expression, Kind, Vocabulary
+from orchestrator.domain.flows import Policy
+from orchestrator.flowfile.expressions import parse
+from orchestrator.flowfile.shapes import nearest
+from orchestrator.flowfile.source import Log, Scalar, Span
+from orchestrator.flowfile.structures import Placed
+
+Place = Vocabulary
+"""The names an expression may use where it stands."""
+
+
+@dataclass(slots=True)
+class Names:
+    """Everything named in one file."""
+
+    log: Log
+    base: Vocabulary
+    topics: Collection[str] = ()
+    segments: Collection[str] = ()
+    flows: Collection[str] = ()
+    staff: Collection[str] = ()
+    attributes: Collection[str] = ()
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+
+    def known(self, kind: str, name: Placed[str], names: Collection[str]) -> bool:
+        """Whether a name is known; otherwise that is logged with the nearest one."""
+        if name.value in names:
+            return True
+        span = Span(name.node.start, name.node.end)
+        self.log.error("name", span, f'unknown {kind} "{name.value}"', nearest(name.value, [*names]))
+        return False
+
+    def optional(
+        self, scalar: Scalar | None, place: Place, wanted: Kind | None = Kind.TRUTH
+    ) -> Expression | None:
+        """The expression in a scalar, if there is one and it is right."""
+        return self.expression(scalar, place, wanted) if scalar else None
+
+    def expression(
+        self, scalar: Scalar, place: Place, wanted: Kind | None = Kind.TRUTH
+    ) -> Expression | None:
+        """The expression, or None after logging each problem at its place in the file.
+
+        `wanted` is what it has to yield, None where anything will do.
+        """
+        parsed = parse(scalar.text, place, wanted)
+        if isinstance(parsed, Expression):
+            return parsed
+        for problem in parsed:
+            start = problem.offset
+            span = self.log.source.within(scalar, start, start + problem.length)
+            self.log.error("expression", span, problem.message, problem.hint)
+        return None

@@ -1,0 +1,410 @@
+"""The usual slips in YAML, recognised, with the line as it should be.
+
+A syntax error says where a reader got lost; a slip says what the writer meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.flowfile.source import Entry, Log, Scalar, Source, Span
+
+_ENTRY: Final = re.compile(r"(?P<lead>\s*(?:- )*)(?P<key>[\w.-]+):(?P<gap> +)(?P<value>\S.*)")
+_SPECIAL: Final = "@`%*&!|>"
+_CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A syntax error in the writer's terms; `corrected` is the whole line mended."""
+
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+    length: int = 1
+    corrected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxProblem:
+    """A parser's complaint; lines and columns count from one, 0 where it gave none."""
+
+    what: str
+    context: str
+    line: int
+    column: int
+    context_line: int
+    context_column: int
+
+
+def diagnose(source: Source, problem: SyntaxProblem) -> Slip:
+    """The slip behind a complaint; the plain complaint where none is recognised."""
+    for recognise in _RECOGNISERS:
+        slip = recognise(source, problem)
+        if slip is not None:
+            return slip
+    return Slip(
+        problem.line,
+        problem.column,
+        f"this is not YAML here: {problem.what or problem.context}",
+        "check the quotes, colons, brackets and indentation of this line and the one above",
+    )
+
+
+def bad_character(line: int, column: int, character: str) -> Slip:
+    """A control character no text file should hold."""
+    return Slip(
+        line,
+        column,
+        f"an invisible control character (U+{ord(character):04X}) stands here",
+        "delete it",
+    )
+
+
+def needs_quotes(source: Source, offset: int) -> Slip:
+    """A value whose first character means something else to YAML: `*`, `{{`."""
+    number, column = source.place(offset)
+    line = source.line(number)
+    value = line[column - 1 : scan_value(line, column - 1)].rstrip()
+    message = f'a value that starts with "{value[:1]}" needs quotes'
+    return _quoted(line, number, column, value, message)
+
+
+def quote(value: str) -> str:
+    """The value in whichever quotes need no escapes."""
+    if '"' not in value and "\\" not in value:
+        return f'"{value}"'
+    return "'" + value.replace("'", "''") + "'"
+
+
+def scan_value(text: str, start: int) -> int:
+    """Where a value written without care ends: brackets and quotes closed, then `,` or `}`."""
+    closers: list[str] = []
+    at = start
+    while at < len(text) and text[at] != "\n":
+        char = text[at]
+        if char in "'\"":
+            end = text.find(char, at + 1)
+            if end < 0 or "\n" in text[at:end]:
+                at += 1
+                continue
+            at = end
+        elif char in _CLOSERS:
+            closers.append(_CLOSERS[char])
+        elif closers and char == closers[-1]:
+            closers.pop()
+        elif not closers and char in ",}]":
+            return at
+        at += 1
+    return at
+
+
+def rejoin(source: Source, log: Log, entries: list[Entry]) -> list[Entry]:
+    """Mend conditions that a comma cut inside `{ }`.
+
+    `{event: x, where: any_item(order, category='c')}` reads as YAML, but as three entries.
+    The first that leaves a bracket or a quote open is logged and joined with what follows.
+    """
+    joined: list[Entry] = []
+    skip_to = -1
+    for entry in entries:
+        if entry.key.start < skip_to:
+            continue
+        value = entry.value
+        if not isinstance(value, Scalar) or value.style or _balanced(value.text):
+            joined.append(entry)
+            continue
+        skip_to = scan_value(source.text, value.start)
+        whole = source.text[value.start : skip_to].strip()
+        cut = value.end
+        log.error(
+            "yaml",
+            Span(cut, cut + 1),
+            f'the comma cuts "{entry.key.text}" short inside {{ }}',
+            f"put it in quotes: {entry.key.text}: {quote(whole)}",
+        )
+        mended = Scalar(value.start, value.start + len(whole), whole)
+        joined.append(Entry(entry.key, mended))
+    return joined
+
+
+def _balanced(text: str) -> bool:
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    return bare.count("(") <= bare.count(")")
+
+
+def _quoted(line: str, number: int, column: int, value: str, message: str) -> Slip:
+    at = column - 1
+    corrected = line[:at] + quote(value) + line[at + len(value) :]
+    return Slip(
+        number, column, message, f"write {corrected.strip()}", max(len(value), 1), corrected
+    )
+
+
+def _tab(source: Source, problem: SyntaxProblem) -> Slip | None:
+    line = source.line(problem.line)
+    indentation = line[: len(line) - len(line.lstrip())]
+    if "\t" not in indentation:
+        return None
+    column = indentation.index("\t") + 1
+    corrected = indentation.replace("\t", "  ") + line.lstrip()
+    hint = "indent with two spaces for each level"
+    return Slip(problem.line, column, "a tab in the indentation", hint, corrected=corrected)
+
+
+def _special_start(source: Source, problem: SyntaxProblem) -> Slip | None:
+    number, column = problem.line, problem.column
+    if problem.context_line and ("alias" in problem.context or "anchor" in problem.context):
+        number, column = problem.context_line, problem.context_column
+    line = source.line(number)
+    char = line[column - 1 : column]
+    if not char or char not in _SPECIAL:
+        return None
+    if "cannot start any token" not in problem.what and number != problem.context_line:
+        return None
+    end = scan_value(line, column - 1) if "{" in line[:column] else len(line)
+    value = line[column - 1 : end].rstrip()
+    message = f'a value that starts with "{char}" needs quotes'
+    return _quoted(line, number, column, value, message)
+
+
+def _missing_gap(source: Source, problem: SyntaxProblem) -> Slip | None:
+    """`key:value` above: no space after the colon."""
+    for number in (problem.line, problem.line - 1, problem.context_line):
+        line = source.line(number)
+        found = re.fullmatch(r"(\s*(?:- )*)([A-Za-z_]\w*):([^\s:/].*)", line)
+        if found:
+            lead, key, value = found.groups()
+            corrected = f"{lead}{key}: {value}"
+            column = len(lead) + len(key) + 1
+            return Slip(
+                number,
+                column,
+                f'a space is missing after "{key}:"',
+                f"write {corrected.strip()}",
+                corrected=corrected,
+            )
+    return None
+
+
+def _colon_in_value(source: Source, problem: SyntaxProblem) -> Slip | None:
+    if "mapping values are not allowed" not in problem.what:
+        return None
+    line = source.line(problem.line)
+    keys = [*re.finditer(r"(?:^\s*(?:- )*|[{,]\s*)([\w.-]+):\s+", line[: problem.column - 1])]
+    if not keys or line[problem.column - 1 : problem.column] != ":":
+        return None
+    start = keys[-1].end()
+    end = len(line) if keys[-1][0][0] not in "{," else scan_value(line, start)
+    value = line[start:end].rstrip()
+    slip = _quoted(line, problem.line, start + 1, value, "")
+    return Slip(
+        problem.line,
+        problem.column,
+        f'a colon inside the text of "{keys[-1][1]}"',
+        f"put the text in quotes: {slip.hint.removeprefix('write ')}",
+        corrected=slip.corrected,
+    )
+
+
+def _too_deep(source: Source, problem: SyntaxProblem) -> Slip | None:
+    """A key under a line that already has its value, indented more than that line."""
+    if "mapping values are not allowed" not in problem.what:
+        return None
+    above = _line_above(source, problem.line)
+    found = _ENTRY.match(above)
+    if not found:
+        return None
+    line = source.line(problem.line)
+    indentation = " " * len(found["lead"])
+    corrected = indentation + line.strip()
+    return Slip(
+        problem.line,
+        _indentation(line) + 1,
+        "this line is indented deeper than the line above, which already has its value",
+        f'indent it by {_spaces(len(indentation))}, like "{found["key"]}"',
+        length=len(line.strip()),
+        corrected=corrected,
+    )
+
+
+def _open_quote(source: Source, problem: SyntaxProblem) -> Slip | None:
+    if "quoted scalar" not in problem.context:
+        return None
+    if "escape" in problem.what or "expected escape" in problem.what:
+        return Slip(
+            problem.line,
+            max(problem.column - 1, 1),
+            "a backslash starts a code inside double quotes",
+            "write two backslashes, or use single quotes",
+            length=2,
+        )
+    line = source.line(problem.context_line)
+    corrected = line.rstrip() + line[problem.context_column - 1]
+    return Slip(
+        problem.context_line,
+        problem.context_column,
+        "this quote is never closed",
+        f"write {corrected.strip()}",
+        corrected=corrected,
+    )
+
+
+def _cut_in_braces(source: Source, problem: SyntaxProblem) -> Slip | None:
+    """A condition with quotes or brackets of its own, unquoted inside `{ }`."""
+    if "flow mapping" not in problem.context or problem.line != problem.context_line:
+        return None
+    line = source.line(problem.line)
+    keys = [*re.finditer(r"[{,]\s*([A-Za-z_]\w*):\s+", line[: problem.column - 1])]
+    if not keys:
+        return None
+    start = keys[-1].end()
+    value = line[start : scan_value(line, start)].rstrip()
+    if len(value) <= problem.column - 1 - start:
+        return None
+    char = line[problem.column - 1 : problem.column]
+    what = {"'": "a quote", '"': "a quote", ":": "a colon"}.get(char, "a bracket")
+    slip = _quoted(line, problem.line, start + 1, value, "")
+    return Slip(
+        problem.line,
+        problem.column,
+        f'{what} cuts "{keys[-1][1]}" short inside {{ }}',
+        f"put it in quotes: {keys[-1][1]}: {quote(value)}",
+        corrected=slip.corrected,
+    )
+
+
+def _open_bracket(source: Source, problem: SyntaxProblem) -> Slip | None:
+    if "flow mapping" not in problem.context and "flow sequence" not in problem.context:
+        return None
+    line = source.line(problem.context_line)
+    at = problem.context_column - 1
+    opener = line[at : at + 1]
+    if opener not in _CLOSERS:
+        return None
+    closer = _CLOSERS[opener]
+    corrected = line.rstrip() + closer if problem.line != problem.context_line else None
+    hint = f"write {corrected.strip()}" if corrected else f'close it with "{closer}"'
+    return Slip(
+        problem.context_line,
+        problem.context_column,
+        f'"{opener}" is never closed',
+        hint,
+        corrected=corrected,
+    )
+
+
+def _missing_dash(source: Source, problem: SyntaxProblem) -> Slip | None:
+    """A line among list items that does not start with `- `."""
+    if "block collection" not in problem.context or "<block end>" not in problem.what:
+        return None
+    line = source.line(problem.line)
+    lead = " " * (problem.context_column - 1)
+    corrected = f"{lead}- {line.strip()}"
+    return Slip(
+        problem.line,
+        _indentation(line) + 1,
+        'this line stands in a list but does not start with "- "',
+        f"write {corrected.strip()}, or indent it to belong to the line above",
+        length=len(line.strip()),
+        corrected=corrected if line.strip() else None,
+    )
+
+
+def _after_quote(source: Source, problem: SyntaxProblem) -> Slip | None:
+    """Text that goes on after a closing quote or bracket."""
+    if "<block end>" not in problem.what or "scalar" not in problem.what:
+        return None
+    line = source.line(problem.line)
+    found = _ENTRY.fullmatch(line)
+    if not found or found.start("value") >= problem.column - 1:
+        return None
+    column = found.start("value") + 1
+    slip = _quoted(line, problem.line, column, found["value"].rstrip(), "")
+    opener = found["value"][0]
+    what = "the closing quote" if opener in "'\"" else f'the closing "{_CLOSERS.get(opener, "")}"'
+    return Slip(
+        problem.line,
+        problem.column,
+        f"text goes on after {what}",
+        f"put the whole value in quotes: {slip.hint.removeprefix('write ')}",
+        corrected=slip.corrected,
+    )
+
+
+def _odd_indentation(source: Source, problem: SyntaxProblem) -> Slip | None:
+    if "<block end>" not in problem.what:
+        return None
+    line = source.line(problem.line)
+    own = _indentation(line)
+    for number in range(problem.line - 1, 0, -1):
+        other = source.line(number)
+        same_kind = other.lstrip().startswith("- ") == line.lstrip().startswith("- ")
+        if other.strip() and not other.lstrip().startswith("#") and same_kind:
+            break
+    else:
+        return None
+    target = _indentation(other)
+    return Slip(
+        problem.line,
+        own + 1,
+        f"indented by {_spaces(own)}, which matches no line above",
+        f"indent it by {_spaces(target)}, like line {number}",
+        length=max(len(line.strip()), 1),
+        corrected=" " * target + line.strip() if target != own else None,
+    )
+
+
+def _no_colon(source: Source, problem: SyntaxProblem) -> Slip | None:
+    number = problem.context_line or problem.line
+    if "mapping values are not allowed" in problem.what:
+        number = problem.line - 1
+    elif "could not find expected ':'" not in problem.what:
+        return None
+    line = source.line(number)
+    if ":" in line or not line.strip():
+        return None
+    return Slip(
+        number,
+        _indentation(line) + 1,
+        "no colon in this line",
+        f'write "{line.strip().split(" ")[0]}: ..."',
+        length=max(len(line.strip()), 1),
+    )
+
+
+def _spaces(count: int) -> str:
+    return "1 space" if count == 1 else f"{count or 'no'} spaces"
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _line_above(source: Source, number: int) -> str:
+    for above in range(number - 1, 0, -1):
+        line = source.line(above)
+        if line.strip() and not line.lstrip().startswith("#"):
+            return line
+    return ""
+
+
+_Recogniser = Callable[[Source, SyntaxProblem], Slip | None]
+_RECOGNISERS: Final[tuple[_Recogniser, ...]] = (
+    _tab,
+    _special_start,
+    _missing_gap,
+    _colon_in_value,
+    _too_deep,
+    _open_quote,
+    _cut_in_braces,
+    _open_bracket,
+    _missing_dash,
+    _after_quote,
+    _odd_indentation,
+    _no_colon,
+)

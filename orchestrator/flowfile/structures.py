@@ -1,0 +1,247 @@
+"""Shapes of lists and groups of keys, built from the shapes of single values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest
+from orchestrator.flowfile.source import (
+    Listing,
+    Log,
+    Mapping,
+    Node,
+    Scalar,
+    Span,
+    describe,
+    shorten,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[T]):
+    """A value and where it stands."""
+
+    value: T
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class At(Shape[Placed[T]]):
+    """A shape whose place is needed later, to point at it."""
+
+    inner: Shape[T]
+
+    def read(self, node: Node, log: Log) -> Placed[T] | None:
+        """The value with its node."""
+        value = self.inner.read(node, log)
+        return None if value is None else Placed(value, node)
+
+    def schema(self) -> JsonSchema:
+        """That of the inner shape."""
+        return self.inner.schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Shape[tuple[T, ...]]):
+    """A list, for which a single value may stand."""
+
+    inner: Shape[T]
+
+    def read(self, node: Node, log: Log) -> tuple[T, ...] | None:
+        """The values that could be read."""
+        if not isinstance(node, Listing):
+            value = self.inner.read(node, log)
+            return None if value is None else (value,)
+        with log.under(None):
+            values = [self.inner.read(item, log) for item in node.items]
+        return tuple(value for value in values if value is not None)
+
+    def schema(self) -> JsonSchema:
+        """One or a list."""
+        inner = self.inner.schema()
+        return {"anyOf": [inner, {"type": "array", "items": inner}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Shape[dict[str, Placed[T]]]):
+    """A group of keys that the author names."""
+
+    key: Shape[str]
+    inner: Shape[T]
+    wanted: str = "a group of keys"
+    example: str = ""
+
+    def read(self, node: Node, log: Log) -> dict[str, Placed[T]] | None:
+        """The values by name. The node of each is its key."""
+        if not isinstance(node, Mapping):
+            span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
+            message = f"{self.wanted} is wanted here, not {describe(node)}"
+            hint = f"write {self.example}" if self.example else ""
+            log.error("value", span, message, hint)
+            return None
+        values: dict[str, Placed[T]] = {}
+        for entry in node.entries:
+            name = self.key.read(entry.key, log)
+            if _says_nothing(entry.key, entry.value, log, self.example):
+                continue
+            with log.under(entry.key):
+                value = self.inner.read(entry.value, log)
+            if name is not None and value is not None:
+                values[name] = Placed(value, entry.key)
+        return values
+
+    def schema(self) -> JsonSchema:
+        """Any key of that pattern."""
+        shape: JsonSchema = {"type": "object", "additionalProperties": self.inner.schema()}
+        pattern = self.key.schema().get("pattern")
+        if pattern:
+            shape["propertyNames"] = {"pattern": pattern}
+        return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Generic[T]):
+    """One known key: its name, what it takes, a sentence about it and an example value."""
+
+    name: str
+    shape: Shape[T]
+    doc: str
+    example: str = "..."
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What was written under the known keys of one group."""
+
+    node: Mapping
+    values: dict[str, object]
+    keys: dict[str, Scalar]
+
+    def get(self, wanted: Field[T]) -> T | None:
+        """The value of a key, or None if it is not there or was refused."""
+        return cast("T | None", self.values.get(wanted.name))
+
+    def key(self, wanted: Field[T]) -> Span:
+        """Where the key stands, or the start of the group."""
+        return self.keys.get(wanted.name) or Span(self.node.start, self.node.start + 1)
+
+    def has(self, wanted: Field[T]) -> bool:
+        """Whether the key is written, well or badly."""
+        return wanted.name in self.keys
+
+
+AnyField = Field[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Shape[Fields]):
+    """A group of known keys; its name stands in the table of what is available."""
+
+    name: str
+    fields: tuple[Field[object], ...]
+    wanted: str
+    example: str = ""
+
+    def read(self, node: Node, log: Log) -> Fields | None:
+        """The values; unknown and missing keys are logged."""
+        if not isinstance(node, Mapping):
+            span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
+            hint = f"write {self.example}" if self.example else ""
+            message = f"{self.wanted} is wanted here, not {describe(node)}"
+            log.error("value", span, message, hint)
+            return None
+        found = Fields(node, {}, {})
+        known = {one.name: one for one in self.fields}
+        for entry in node.entries:
+            one = known.get(entry.key.text)
+            if one is None:
+                _unknown_key(entry.key, entry.value, list(known), log)
+                continue
+            found.keys[one.name] = entry.key
+            log.use(f"{self.name}.{one.name}", entry.key)
+            if _says_nothing(entry.key, entry.value, log, f"{one.name}: {one.example}"):
+                continue
+            with log.under(entry.key):
+                found.values[one.name] = one.shape.read(entry.value, log)
+        self._report_missing(found, log)
+        return found
+
+    def _report_missing(self, found: Fields, log: Log) -> None:
+        for one in self.fields:
+            if one.required and one.name not in found.keys:
+                start = found.node.start
+                place = log.owner or Span(start, start + 1)
+                add = f"add {one.name}: {one.example}"
+                log.error("missing", place, f'"{one.name}" is missing in {self.wanted}', add)
+
+    def schema(self) -> JsonSchema:
+        """The known keys, none other."""
+        shape: JsonSchema = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                one.name: {"description": one.doc, **one.shape.schema()} for one in self.fields
+            },
+        }
+        required = [one.name for one in self.fields if one.required]
+        return {**shape, "required": required} if required else shape
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind(Shape[T]):
+    """A single value, a list, or a group of keys, each with a shape of its own."""
+
+    single: Shape[T]
+    group: Shape[T]
+    listing: Shape[T] | None = None
+
+    def read(self, node: Node, log: Log) -> T | None:
+        """What the shape for this kind of node reads."""
+        match node:
+            case Scalar():
+                return self.single.read(node, log)
+            case Mapping():
+                return self.group.read(node, log)
+            case Listing():
+                return (self.listing or self.single).read(node, log)
+
+    def schema(self) -> JsonSchema:
+        """Any of them."""
+        shapes = [self.single, self.group, *([self.listing] if self.listing else [])]
+        return {"anyOf": [shape.schema() for shape in shapes]}
+
+
+def fields(*some: Field[T] | AnyField) -> tuple[AnyField, ...]:
+    """Known keys of any shapes as one tuple."""
+    return cast("tuple[AnyField, ...]", some)
+
+
+def _unknown_key(key: Scalar, value: Node, known: list[str], log: Log) -> None:
+    name, colon, rest = key.text.partition(":")
+    if colon and name in known and isinstance(value, Scalar) and value.is_empty:
+        log.error("key", key, f'a space is missing after "{name}:"', f"write {name}: {rest}")
+        return
+    message = f'unknown key "{shorten(key.text)}"'
+    if key.text == "<<":
+        log.error("key", key, "merge keys (<<) are not read here", "write the keys out each time")
+        return
+    log.error("key", key, message, nearest(key.text, known))
+
+
+def _says_nothing(key: Scalar, value: Node, log: Log, example: str) -> bool:
+    if not (isinstance(value, Scalar) and value.is_empty):
+        return False
+    hint = f"write {example}" if example else "write a value, or remove the key"
+    log.error("value", key, f'"{shorten(key.text)}" has no value', hint)
+    return True
+
+
+def each_value(values: dict[str, Placed[T]] | None) -> Iterator[tuple[str, T, Node]]:
+    """Name, value and key node of a named group that may have been refused."""
+    for name, placed in (values or {}).items():
+        yield name, placed.value, placed.node

@@ -1,0 +1,114 @@
+"""A group of keys that begins with a verb: one trigger, or one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest
+from orchestrator.flowfile.source import Entry, Log, Mapping, Node, Scalar, Span, describe, shorten
+from orchestrator.flowfile.structures import Fields, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A verb with what was written under it and its companions."""
+
+    verb: str
+    fields: Fields
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs(Shape[Said]):
+    """Exactly one verb of several, each with companion keys of its own."""
+
+    what: str
+    """`step` or `trigger`."""
+    records: Callable[[], dict[str, Record]]
+    """By verb; late, because steps hold steps."""
+    bare: tuple[str, ...] = ()
+    """Verbs that may stand alone, without a value."""
+
+    def read(self, node: Node, log: Log) -> Said | None:
+        """The verb and its keys."""
+        records = self.records()
+        if not isinstance(node, Mapping):
+            return self._read_bare(node, records, log)
+        verbs = [entry for entry in node.entries if entry.key.text in records]
+        if not verbs:
+            self._report_no_verb(node, records, log)
+            return None
+        verb = verbs[0].key
+        for another in verbs[1:]:
+            if another.key.text not in {one.name for one in records[verb.text].fields}:
+                self._report_second(another.key, verb, log)
+        record = records[verb.text]
+        kept = [entry for entry in node.entries if self._belongs(entry, verb, records, log)]
+        with log.under(None):
+            found = record.read(Mapping(node.start, node.end, tuple(kept)), log)
+        return Said(verb.text, found, verb) if found else None
+
+    def _belongs(
+        self, entry: Entry, verb: Scalar, records: dict[str, Record], log: Log
+    ) -> bool:
+        """Whether a key may be judged by the verb's record; those of other verbs are said here."""
+        key = entry.key.text
+        if key == verb.text or key in {one.name for one in records[verb.text].fields}:
+            return True
+        if key in records:
+            return False
+        owners = [
+            other
+            for other, record in records.items()
+            if key in {one.name for one in record.fields}
+        ]
+        if owners:
+            message = f'"{key}" does not go with "{verb.text}"'
+            hint = f"it goes with {', '.join(owners)}; check the indentation, or remove it"
+            log.error("key", entry.key, message, hint)
+        return not owners
+
+    def _report_second(self, key: Scalar, verb: Scalar, log: Log) -> None:
+        message = f'"{key.text}" and "{verb.text}" in one {self.what}'
+        hint = f'start a {self.what} of its own: - {key.text}: …'
+        log.error("key", key, message, hint)
+
+    def _report_no_verb(self, node: Mapping, records: dict[str, Record], log: Log) -> None:
+        for entry in node.entries:
+            hint = nearest(entry.key.text, list(records))
+            if hint.startswith("did"):
+                log.error("key", entry.key, f'unknown {self.what} "{shorten(entry.key.text)}"', hint)
+                return
+        span: Span = node.entries[0].key if node.entries else Span(node.start, node.start + 1)
+        message = f"this is no {self.what}: nothing here says what happens"
+        log.error("key", span, message, f"write one of {', '.join(records)}")
+
+    def _read_bare(self, node: Node, records: dict[str, Record], log: Log) -> Said | None:
+        text = node.text.strip() if isinstance(node, Scalar) else ""
+        if text in self.bare:
+            log.use(f"{self.what}={text}", node)
+            return Said(text, Fields(Mapping(node.start, node.end, ()), {}, {}), node)
+        first, _, rest = text.partition(" ")
+        span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
+        message = f"a {self.what} is wanted here, not {describe(node)}"
+        verb = first.rstrip(":")
+        if verb in records:
+            hint = f"write {verb}: {rest.strip() or '…'}"
+        elif text:
+            guess = nearest(first, [*records, *self.bare])
+            hint = guess if guess.startswith("did") else f"write one of {', '.join(records)}"
+        else:
+            hint = f"write one of {', '.join([*records, *self.bare])}"
+        log.error("value", span, message, hint)
+        return None
+
+    def schema(self) -> JsonSchema:
+        """Any of the verbs."""
+        shapes: list[JsonSchema] = [{"enum": list(self.bare)}] if self.bare else []
+        for verb, record in self.records().items():
+            shape = record.schema()
+            required = shape.get("required")
+            more = required if isinstance(required, list) else []
+            shapes.append({**shape, "required": sorted({verb, *more})})
+        return {"anyOf": shapes}
