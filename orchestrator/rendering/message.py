@@ -17,6 +17,10 @@ from orchestrator.rendering.links import Links
 from orchestrator.rendering.mime import MailEnvelope, build_mail
 from orchestrator.rendering.sms import SmsRenderer
 
+_CONTACT_FIELDS: Final = (
+    *("email", "phone", "first_name", "last_name", "locale", "timezone", "country"),
+    *("created_at", "last_seen_at", "tags", "tracking", "source"),
+)
 _KNOWN: Final = frozenset({"contact", "event", "checkout", "order", "item"})
 
 
@@ -63,6 +67,7 @@ class MessageRenderer:
             recipient=address,
             recipient_name=" ".join(name for name in names if name),
             date=request.now,
+            reply_to=brand.support if "@" in brand.support else None,
             unsubscribe_url=context.links["unsubscribe"] if marketing else None,
             list_name=topic.name if topic else None,
             list_title=topic.title.in_locale(mail.locale) if topic else "",
@@ -124,12 +129,11 @@ class MessageRenderer:
 
 def contact_facts(contact: Contact) -> dict[str, Any]:
     """What a template may know of a contact; declared attributes never hide a field."""
-    fields = asdict(contact)
     orders = contact.orders
     average = orders.total / orders.count if orders.count else None
     return {
         **contact.attributes,
-        **fields,
+        **{name: getattr(contact, name) for name in _CONTACT_FIELDS},
         "id": contact.external_id or contact.id,
         "orders": {**asdict(orders), "average": average},
     }
