@@ -28,12 +28,14 @@ def read_json(body: bytes) -> Any:
     Raises MalformedPayload for anything else, NaN and Infinity and deep nesting included.
     """
     try:
-        value = json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_number)
+        value = json.loads(
+            body.decode(), parse_float=_exact, parse_int=_integer, parse_constant=_no_number
+        )
     except UnicodeDecodeError:
         raise MalformedPayload("the body is not UTF-8 text") from None
     except RecursionError:
         raise MalformedPayload("the body is nested too deeply") from None
-    except (ValueError, ArithmeticError) as error:
+    except ValueError as error:
         place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise MalformedPayload(f"the body is not JSON{place}") from None
     return _storable(value, DEEPEST + _ENVELOPE_DEPTH)
@@ -73,6 +75,18 @@ def json_number(number: Decimal) -> Any:
         return int(number) if abs(number) <= LARGEST_INTEGER else format(number, "f")
     exact = len(number.as_tuple().digits) <= _EXACT_DIGITS
     return float(number) if exact else format(number, "f")
+
+
+def _exact(digits: str) -> Decimal | str:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return digits
+
+
+def _integer(digits: str) -> Decimal | int:
+    # Python refuses to convert very long digits, and would take quadratic time.
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else Decimal(digits)
 
 
 def _no_number(name: str) -> Any:

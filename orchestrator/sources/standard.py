@@ -92,7 +92,7 @@ class StandardSource:
         fields = read_fields(
             data if isinstance(data, dict) else {"data": data},
             self._normalise_phone,
-            {} if occurred_at else {"timestamp": (timestamp, "is not an ISO 8601 time")},
+            {"timestamp": (timestamp, "is not an ISO 8601 time")} if not occurred_at else {},
         )
         return IncomingEvent(
             source=self.name,
@@ -122,7 +122,8 @@ def sign(secret: str, event_id: str, at: datetime, body: str) -> dict[str, str]:
 
 def _key(secret: str) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX) + "==", validate=True)
+        text = secret.removeprefix(_PREFIX).rstrip("=")  # padded or not, as the library takes it
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if not key:
