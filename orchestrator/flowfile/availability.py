@@ -49,4 +49,4 @@ def report_unavailable(log: Log) -> None:
         word = NOT_YET.get(what)
         if word:
             hint = "remove it for now; it comes with a later version"
-            log.error("unavailable", span, f'"{word}" is not available yet', hint)
+            log.wrong("unavailable", span, f'"{word}" is not available yet', hint)

@@ -33,7 +33,15 @@ from orchestrator.flowfile.shapes import (
     read_scalar,
 )
 from orchestrator.flowfile.source import Listing, Log, Mapping, Node, Scalar, Span
-from orchestrator.flowfile.structures import Field, Fields, Named, Placed, Record, each_value, fields
+from orchestrator.flowfile.structures import (
+    Field,
+    Fields,
+    Named,
+    Placed,
+    Record,
+    each_value,
+    fields,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Cell(Shape[TableValue]):
         duration = parse_duration(text)
         if duration and duration.calendar_days:
             message = f'"{text}" has no fixed length, which a table needs'
-            log.error("value", scalar, message, f"write {log.key}: {duration.calendar_days} days")
+            log.wrong("value", scalar, message, f"write {log.key}: {duration.calendar_days} days")
             return None
         if duration:
             return duration.fixed
@@ -63,7 +71,9 @@ class Cell(Shape[TableValue]):
 VERSION: Final = Field("version", Whole(1, 1, "1"), "The format of this file.", "1", required=True)
 BRAND_KEY: Final = Field("brand", BRAND, "The shop.", "{name: …, url: …}", required=True)
 TOPICS_KEY: Final = Field("topics", TOPICS, "What people may ask for.", "offers: {title: Offers}")
-POLICIES_KEY: Final = Field("policies", POLICIES, "Hours and caps.", "{default: {caps: {email: 2 per day}}}")
+POLICIES_KEY: Final = Field(
+    "policies", POLICIES, "Hours and caps.", "{default: {caps: {email: 2 per day}}}"
+)
 ATTRIBUTES: Final = Field(
     "attributes",
     Named(NAME, Choice("attribute type", AttributeType), "a group of attributes", "points: number"),
@@ -90,9 +100,7 @@ SEGMENTS: Final = Field(
 FLOWS_KEY: Final = Field("flows", FLOWS, "The journeys.", "{abandoned_cart: …}", required=True)
 BOOK: Final = Record(
     "file",
-    fields(
-        VERSION, BRAND_KEY, TOPICS_KEY, POLICIES_KEY, ATTRIBUTES, TABLES, SEGMENTS, FLOWS_KEY
-    ),
+    fields(VERSION, BRAND_KEY, TOPICS_KEY, POLICIES_KEY, ATTRIBUTES, TABLES, SEGMENTS, FLOWS_KEY),
     "flows.yaml",
     "version: 1, then brand:, topics:, flows:",
 )
@@ -127,8 +135,8 @@ def compile_book(root: Node, log: Log) -> Compiled | None:
     names = Names(log, base, topics, segment_names, written, brand.staff, attributes, policies)
     segments = _segments(segment_names, names)
     flows: dict[str, Written] = {}
-    for name, flow, key in each_value(written):
-        flows[name] = compile_flow(name, flow, names, brand, key)
+    for name, flow, _ in each_value(written):
+        flows[name] = compile_flow(name, flow, names, brand)
     book = FlowBook(
         version_hash=content_hash(root),
         brand=brand,
@@ -139,9 +147,7 @@ def compile_book(root: Node, log: Log) -> Compiled | None:
         tables=tables,
         flows={name: one.flow for name, one in flows.items()},
     )
-    spans = {
-        (name, step): span for name, one in flows.items() for step, span in one.spans.items()
-    }
+    spans = {(name, step): span for name, one in flows.items() for step, span in one.spans.items()}
     return Compiled(book, spans)
 
 
@@ -157,7 +163,7 @@ def _tables(found: Fields, log: Log) -> dict[str, dict[str, TableValue]]:
         for key, cell, node in each_value(table):
             if len(kinds) > 1 and not isinstance(cell, str) and str in kinds:
                 message = f'"{key}" is a number or a duration in a table of texts'
-                log.error("value", Span(node.start, node.end), message, "put its value in quotes")
+                log.wrong("value", Span(node.start, node.end), message, "put its value in quotes")
     return tables
 
 
@@ -167,14 +173,14 @@ def _segments(found: dict[str, Placed[Scalar]], names: Names) -> dict[str, Expre
         if name in RESERVED:
             message = f'"{name}" is a name of its own in conditions'
             span = Span(key.start, key.end)
-            names.log.error("name", span, message, f"write {name}_people: …")
+            names.log.wrong("name", span, message, f"write {name}_people: …")
         expression = names.expression(scalar, names.base)
         if expression is not None:
             segments[name] = expression
     for name, way in segment_cycles(segments).items():
         node = found[name].node
         message = f"the segment leads back to itself: {' → '.join(way)}"
-        names.log.error("name", Span(node.start, node.end), message, "break the circle")
+        names.log.wrong("name", Span(node.start, node.end), message, "break the circle")
     return segments
 
 

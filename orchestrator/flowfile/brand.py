@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 from zoneinfo import available_timezones
@@ -16,10 +15,9 @@ from orchestrator.domain.flows import (
     Topic,
 )
 from orchestrator.flowfile.shapes import Choice, JsonSchema, Shape, Text, Word, nearest, read_scalar
-from orchestrator.flowfile.source import Log, Mapping, Node, Scalar, Span, shorten
+from orchestrator.flowfile.source import Log, Mapping, Node, Span, shorten
 from orchestrator.flowfile.structures import (
     At,
-    ByKind,
     Field,
     Fields,
     Many,
@@ -64,7 +62,7 @@ class Wording:
             return LocalText(self.by_locale[""])
         if locale not in self.by_locale and self.by_locale and locale:
             message = f'the brand\'s locale "{locale}" is missing among the translations'
-            log.error("value", self.span, message, f"add {locale}: ...")
+            log.wrong("value", self.span, message, f"add {locale}: ...")
         return LocalText(self.by_locale.get(locale, ""), self.by_locale)
 
 
@@ -104,7 +102,7 @@ class TimeZone(Shape[str]):
         message = f'"{shorten(text)}" is no time zone'
         guess = nearest(text, sorted(zones))
         hint = guess if guess.startswith("did") else "write timezone: Europe/Helsinki"
-        log.error("value", scalar, message, hint)
+        log.wrong("value", scalar, message, hint)
         return None
 
     def schema(self) -> JsonSchema:
@@ -188,13 +186,19 @@ _THEME: Final = Record(
     "brand.theme",
     fields(Field("accent", _COLOUR, "Colour of links and buttons.", '"#0b5a7a"')),
     "brand.theme",
-    "theme: {accent: \"#0b5a7a\"}",
+    'theme: {accent: "#0b5a7a"}',
 )
 
-P_VERSION: Final = Field("version", Text(longest=60), "Name of this version.", "2026-12", required=True)
-P_EFFECTIVE: Final = Field("effective", Day(), "First day it is in force.", "2026-12-15", required=True)
+P_VERSION: Final = Field(
+    "version", Text(longest=60), "Name of this version.", "2026-12", required=True
+)
+P_EFFECTIVE: Final = Field(
+    "effective", Day(), "First day it is in force.", "2026-12-15", required=True
+)
 P_URL: Final = Field("url", _LINK, "Where it can be read.", "https://…/privacy", required=True)
-P_PREVIOUS: Final = Field("previous_url", _LINK, "Where the version before can be read.", "https://…")
+P_PREVIOUS: Final = Field(
+    "previous_url", _LINK, "Where the version before can be read.", "https://…"
+)
 P_WHY: Final = Field("why", Localised(), "Why it changes.", "The law on bookkeeping changed.")
 P_CHANGES: Final = Field("changes", Many(Localised()), "What changes, point by point.", "[...]")
 PRIVACY: Final = Record(
@@ -246,7 +250,9 @@ B_TIMEZONE: Final = Field(
     "timezone", TimeZone(), "Time zone of the shop.", "Europe/Helsinki", required=True
 )
 B_CURRENCY: Final = Field("currency", _CURRENCY, "Currency of prices.", "EUR")
-B_HOSTS: Final = Field("hosts", Many(_HOST), "Hosts of images, besides url.", "[cdn.northwind.example]")
+B_HOSTS: Final = Field(
+    "hosts", Many(_HOST), "Hosts of images, besides url.", "[cdn.northwind.example]"
+)
 B_LOGO: Final = Field("logo", _LOGO, "The logo, for light and dark.", "{light: https://…/logo.png}")
 B_THEME: Final = Field("theme", Flat(_THEME), "Colours.", '{accent: "#0b5a7a"}')
 B_DOUBLE: Final = Field(
@@ -255,12 +261,29 @@ B_DOUBLE: Final = Field(
     "When a sign-up must be confirmed by mail.",
     "where_required",
 )
-B_PRIVACY: Final = Field("privacy", PRIVACY, "The privacy policy in force.", "{version: 2026-12, …}")
+B_PRIVACY: Final = Field(
+    "privacy", PRIVACY, "The privacy policy in force.", "{version: 2026-12, …}"
+)
 BRAND: Final = Record(
     "brand",
     fields(
-        B_NAME, B_LEGAL, B_URL, B_EMAIL, B_SMS, B_WHATSAPP, B_POSTAL, B_SUPPORT, B_STAFF,
-        B_LOCALE, B_TIMEZONE, B_CURRENCY, B_HOSTS, B_LOGO, B_THEME, B_DOUBLE, B_PRIVACY,
+        B_NAME,
+        B_LEGAL,
+        B_URL,
+        B_EMAIL,
+        B_SMS,
+        B_WHATSAPP,
+        B_POSTAL,
+        B_SUPPORT,
+        B_STAFF,
+        B_LOCALE,
+        B_TIMEZONE,
+        B_CURRENCY,
+        B_HOSTS,
+        B_LOGO,
+        B_THEME,
+        B_DOUBLE,
+        B_PRIVACY,
     ),
     "brand",
     "brand: with name, url, email, …",

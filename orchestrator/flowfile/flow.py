@@ -39,7 +39,16 @@ from orchestrator.flowfile.shapes import (
 )
 from orchestrator.flowfile.source import Log, Node, Scalar, Span, shorten
 from orchestrator.flowfile.steps import CLASS, TOPIC, VIA, StepList
-from orchestrator.flowfile.structures import At, Field, Fields, Named, Placed, Record, each_value, fields
+from orchestrator.flowfile.structures import (
+    At,
+    Field,
+    Fields,
+    Named,
+    Placed,
+    Record,
+    each_value,
+    fields,
+)
 from orchestrator.flowfile.times import DurationShape, SpanShape
 from orchestrator.flowfile.triggers import (
     EVENT,
@@ -81,7 +90,7 @@ class ReenterShape(Shape[Reenter]):
         hint = f"{write(log, 'after 1 day')}, never, always or restart"
         if text[:1].isdigit():
             hint = write(log, f"after {text}")
-        log.error("value", scalar, f'"{shorten(text)}" is no rule for re-entry', hint)
+        log.wrong("value", scalar, f'"{shorten(text)}" is no rule for re-entry', hint)
         return None
 
     def schema(self) -> JsonSchema:
@@ -130,8 +139,26 @@ STEPS: Final = Field("steps", StepList(), "What happens, in order.", "[send: …
 FLOW: Final = Record(
     "flow",
     fields(
-        TITLE, DESCRIPTION, STAGE, FLOW_CLASS, TOPIC, VIA, WHEN, KEY, REENTER, AUDIENCE,
-        EXIT_WHEN, GOAL, HOLDOUT, SUNSET, OWN_POLICY, PRIORITY, SPREAD, ON_CHANGE, MOVED, STEPS,
+        TITLE,
+        DESCRIPTION,
+        STAGE,
+        FLOW_CLASS,
+        TOPIC,
+        VIA,
+        WHEN,
+        KEY,
+        REENTER,
+        AUDIENCE,
+        EXIT_WHEN,
+        GOAL,
+        HOLDOUT,
+        SUNSET,
+        OWN_POLICY,
+        PRIORITY,
+        SPREAD,
+        ON_CHANGE,
+        MOVED,
+        STEPS,
     ),
     "the flow",
     "a flow with class, when and steps",
@@ -147,9 +174,7 @@ class Written:
     spans: Mapping[str, Span]
 
 
-def compile_flow(
-    name: str, found: Fields, names: Names, brand: Brand, key_node: Node
-) -> Written:
+def compile_flow(name: str, found: Fields, names: Names, brand: Brand) -> Written:
     """One flow; gaps were logged and are filled with nothing."""
     log = names.log
     said = found.get(WHEN) or ()
@@ -225,7 +250,7 @@ def _check_topics(
         return
     span = found.key(FLOW_CLASS) if flow_class in _TOPICAL else untopical[0]
     message = "marketing and service messages need a topic, so that people can decline it"
-    names.log.error("class", span, message, f"add topic: {next(iter(names.topics), 'offers')}")
+    names.log.wrong("class", span, message, f"add topic: {next(iter(names.topics), 'offers')}")
 
 
 def _check_rules(
@@ -235,17 +260,15 @@ def _check_rules(
     flow_class = found.get(FLOW_CLASS)
     if found.has(HOLDOUT) and flow_class in {MessageClass.TRANSACTIONAL, MessageClass.LEGAL}:
         message = f"a {flow_class.value} flow writes to everybody who is due a message"
-        log.error("class", found.key(HOLDOUT), message, "remove holdout")
+        log.wrong("class", found.key(HOLDOUT), message, "remove holdout")
     if found.has(STEPS) and not steps and found.get(STEPS) is not None:
-        log.error("missing", found.key(STEPS), "this flow has no steps", "add - send: group/name")
+        log.wrong("missing", found.key(STEPS), "this flow has no steps", "add - send: group/name")
     for one in said:
         if one.fields.has(POLICY_CHANGE):
             _check_privacy(one, names, brand)
         if one.fields.has(SCHEDULE) and not found.has(AUDIENCE):
             message = "a schedule needs an audience: who shall enter?"
-            log.error("missing", one.span, message, "add audience: contact.orders.count > 0")
-    if found.has(GOAL) and not any(True for _ in steps):
-        return
+            log.wrong("missing", one.span, message, "add audience: contact.orders.count > 0")
     _check_experiments(steps, log, {})
 
 
@@ -260,9 +283,11 @@ def _check_privacy(said: Said, names: Names, brand: Brand) -> None:
     if privacy is None:
         missing = ["version", "effective", "url", *missing]
     if missing:
-        message = f"a policy_change flow tells what changes; {', '.join(missing)} is not in brand.privacy"
+        message = (
+            f"a policy_change flow tells what changes; {', '.join(missing)} is not in brand.privacy"
+        )
         hint = f"add {', '.join(missing)} under privacy: in brand:"
-        names.log.error("missing", said.span, message, hint)
+        names.log.wrong("missing", said.span, message, hint)
 
 
 def _check_experiments(steps: tuple[Said, ...], log: Log, seen: dict[str, Placed[str]]) -> None:
@@ -272,7 +297,7 @@ def _check_experiments(steps: tuple[Said, ...], log: Log, seen: dict[str, Placed
             span = Span(name.node.start, name.node.end)
             line, _ = log.source.place(seen[name.value].node.start)
             message = f'the experiment "{name.value}" is on line {line} already'
-            log.error("name", span, message, f"write experiment: {name.value}_2")
+            log.wrong("name", span, message, f"write experiment: {name.value}_2")
         for _, branch in keys.branches(said):
             _check_experiments(branch, log, seen)
 

@@ -61,7 +61,9 @@ def load_file(path: Path) -> Loaded:
         content = path.read_bytes()
     except OSError as error:
         log = Log(Source(name, ""))
-        log.error("file", Span(0, 0), f"the file cannot be read: {error.strerror}", "check its path")
+        log.wrong(
+            "file", Span(0, 0), f"the file cannot be read: {error.strerror}", "check its path"
+        )
         return Loaded(None, tuple(log.findings), log.source)
     return load_bytes(content, name)
 
@@ -75,7 +77,7 @@ def load_bytes(content: bytes, name: str = "flows.yaml") -> Loaded:
         log = Log(Source(name, before + "\ufffd"))
         at = Span(len(before), len(before) + 1)
         message = "this is not UTF-8 text"
-        log.error("file", at, message, "save the file as UTF-8 in your editor")
+        log.wrong("file", at, message, "save the file as UTF-8 in your editor")
         return Loaded(None, tuple(log.findings), log.source)
     return load_text(text, name)
 
@@ -86,13 +88,13 @@ def load_text(text: str, name: str = "flows.yaml") -> Loaded:
     log = Log(source)
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         message = f"the file is larger than {MOST_BYTES // 1_000_000} MB"
-        log.error("file", Span(0, 0), message, "move what is not about journeys elsewhere")
+        log.wrong("file", Span(0, 0), message, "move what is not about journeys elsewhere")
         return Loaded(None, tuple(log.findings), source)
     root, mended = read_tree(source, log)
     if root is None:
         if not log.findings:
             message = "the file is empty"
-            log.error("file", Span(0, 0), message, "start with version: 1, brand: and flows:")
+            log.wrong("file", Span(0, 0), message, "start with version: 1, brand: and flows:")
         return Loaded(None, _in_order(log.findings), source)
     syntax, log.findings = log.findings, []
     compiled = compile_book(root, log)
@@ -138,7 +140,7 @@ def check(
     return (*_in_order([*loaded.findings, *log.findings]), *unused)
 
 
-def _check_templates(  # noqa: PLR0913  # one call, its parts all at hand
+def _check_templates(  # one call, its parts all at hand
     loaded: Loaded,
     log: Log,
     flow: str,
@@ -155,7 +157,7 @@ def _check_templates(  # noqa: PLR0913  # one call, its parts all at hand
         near = nearest(step.template, [one.name for one in files if one.channel is channel])
         hint = near if near.startswith("did") else f"create {path}"
         message = f'there is no {channel.value} template "{step.template}"'
-        log.error("template", span, message, hint)
+        log.wrong("template", span, message, hint)
 
 
 def _in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

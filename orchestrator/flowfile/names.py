@@ -34,7 +34,9 @@ class Names:
         if name.value in names:
             return True
         span = Span(name.node.start, name.node.end)
-        self.log.error("name", span, f'unknown {kind} "{name.value}"', nearest(name.value, [*names]))
+        self.log.wrong(
+            "name", span, f'unknown {kind} "{name.value}"', nearest(name.value, [*names])
+        )
         return False
 
     def optional(
@@ -56,5 +58,5 @@ class Names:
         for problem in parsed:
             start = problem.offset
             span = self.log.source.within(scalar, start, start + problem.length)
-            self.log.error("expression", span, problem.message, problem.hint)
+            self.log.wrong("expression", span, problem.message, problem.hint)
         return None

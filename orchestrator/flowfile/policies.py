@@ -58,12 +58,15 @@ class CapShape(Shape[Cap]):
         amount = re.match(r"[1-9]\d{0,3}", scalar.text)
         hint = write(log, f"{amount[0] if amount else 2} per day")
         message = f'"{shorten(scalar.text)}" is no cap'
-        log.error("value", scalar, message, f"{hint}, per week or per calendar day")
+        log.wrong("value", scalar, message, f"{hint}, per week or per calendar day")
         return None
 
     def schema(self) -> JsonSchema:
         """The words."""
-        return {"type": "string", "pattern": r"^\d+ per (calendar day|hour|day|week|month|\d+ \w+)$"}
+        return {
+            "type": "string",
+            "pattern": r"^\d+ per (calendar day|hour|day|week|month|\d+ \w+)$",
+        }
 
 
 def _fixed(text: str) -> timedelta | None:
@@ -120,7 +123,7 @@ class IfLateShape(Shape[IfLate]):
             log.use(f"if_late={text}", scalar)
             return IfLate(Lateness(text))
         hint = f"{write(log, 'send within 12 hours')}, send, skip or next window"
-        log.error("value", scalar, f'"{shorten(text)}" is no rule for late messages', hint)
+        log.wrong("value", scalar, f'"{shorten(text)}" is no rule for late messages', hint)
         return None
 
     def schema(self) -> JsonSchema:
@@ -195,6 +198,8 @@ def own_policy(
     policy = policies.get(found.value)
     if policy is None:
         span = Span(found.node.start, found.node.end)
-        log.error("name", span, f'unknown policy "{found.value}"', nearest(found.value, [*policies]))
+        log.wrong(
+            "name", span, f'unknown policy "{found.value}"', nearest(found.value, [*policies])
+        )
         return ()
     return (policy,)

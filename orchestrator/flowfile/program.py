@@ -74,11 +74,11 @@ class ProgramWriter:
         if earlier is not span:
             line, _ = log.source.place(earlier.start)
             message = f'the id "{name.value}" is taken by the step on line {line}'
-            log.error("name", span, message, f"write id: {name.value}_2")
+            log.wrong("name", span, message, f"write id: {name.value}_2")
         elif name.value in RESERVED or name.value in self.names.segments:
             what = "a segment" if name.value in self.names.segments else "a name of its own"
             message = f'"{name.value}" is {what} in conditions, so no step can have it as id'
-            log.error("name", span, message, f"write id: {name.value}_step")
+            log.wrong("name", span, message, f"write id: {name.value}_step")
 
     def _write_list(
         self, steps: tuple[Said, ...], prefix: str, after: str | None, seen: Outputs
@@ -91,7 +91,7 @@ class ProgramWriter:
             seen = self._write_step(said, step_id, target, seen)
             if said.verb == "exit" and following:
                 message = "this step is never reached: the step above ends the run"
-                self.names.log.warn("step", following.span, message, "remove it, or the exit")
+                self.names.log.doubt("step", following.span, message, "remove it, or the exit")
         return seen
 
     def _write_step(self, said: Said, step_id: str, target: str | None, seen: Outputs) -> Outputs:
@@ -116,9 +116,12 @@ class ProgramWriter:
         verb = self.verbs[step_id]
         return _NOT_BEFORE if verb in _OUTPUTS else f'a "{verb}" step has no output'
 
-    def values(self, found: dict[str, Placed[Scalar]] | None, place: Place) -> dict[str, Expression]:
+    def values(
+        self, found: dict[str, Placed[Scalar]] | None, place: Place
+    ) -> dict[str, Expression]:
         """Named expressions."""
         compiled = {
-            name: self.names.expression(scalar, place, None) for name, scalar, _ in each_value(found)
+            name: self.names.expression(scalar, place, None)
+            for name, scalar, _ in each_value(found)
         }
         return {name: value for name, value in compiled.items() if value is not None}

@@ -16,18 +16,18 @@ from typing import Final, Generic, TypeVar
 
 from orchestrator.flowfile.source import Log, Node, Scalar, Span, describe, shorten
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
 JsonSchema = dict[str, object]
 NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,10})?")
 _MOST_LISTED: Final = 24
 
 
-class Shape(ABC, Generic[T]):
+class Shape(ABC, Generic[T_co]):
     """What may stand in one place of the file."""
 
     @abstractmethod
-    def read(self, node: Node, log: Log) -> T | None:
+    def read(self, node: Node, log: Log) -> T_co | None:
         """The value, or None after logging why there is none."""
 
     @abstractmethod
@@ -52,7 +52,7 @@ def read_scalar(node: Node, log: Log, wanted: str, example: str) -> Scalar | Non
     if isinstance(node, Scalar) and not node.is_empty and node.text.strip():
         return node
     span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
-    log.error("value", span, f"{wanted} is wanted here, not {describe(node)}", write(log, example))
+    log.wrong("value", span, f"{wanted} is wanted here, not {describe(node)}", write(log, example))
     return None
 
 
@@ -77,7 +77,7 @@ class Text(Shape[str]):
         text = scalar.text.strip()
         if len(text) > self.longest:
             message = f"{len(text)} characters are too many for {self.wanted}"
-            log.error("value", scalar, message, f"use at most {self.longest}")
+            log.wrong("value", scalar, message, f"use at most {self.longest}")
             return None
         return text
 
@@ -120,7 +120,7 @@ class Word(Shape[str]):
         if re.fullmatch(self.pattern, text) and (self.check is None or self.check(text)):
             return text
         message = f'"{shorten(text)}" is not {self.wanted}'
-        log.error("value", scalar, message, self.advice or write(log, self.example))
+        log.wrong("value", scalar, message, self.advice or write(log, self.example))
         return None
 
     def schema(self) -> JsonSchema:
@@ -144,7 +144,7 @@ class Choice(Shape[E]):
         text = scalar.text.strip()
         if text not in words:
             message = f'"{shorten(text)}" is no {self.name.replace("_", " ")}'
-            log.error("value", scalar, message, nearest(text, words))
+            log.wrong("value", scalar, message, nearest(text, words))
             return None
         log.use(f"{self.name}={text}", scalar)
         return self.choices(text)
@@ -171,7 +171,7 @@ class Whole(Shape[int]):
         text = scalar.text.strip()
         if re.fullmatch(r"-?\d{1,9}", text) and self.least <= int(text) <= self.most:
             return int(text)
-        log.error("value", scalar, f'"{shorten(text)}" is not {wanted}', write(log, self.example))
+        log.wrong("value", scalar, f'"{shorten(text)}" is not {wanted}', write(log, self.example))
         return None
 
     def schema(self) -> JsonSchema:
@@ -198,7 +198,7 @@ class Number(Shape[Decimal]):
         bare = text.removesuffix(self.unit).rstrip() if self.unit else text
         if NUMBER.fullmatch(bare) and self.least <= Decimal(bare) <= self.most:
             return Decimal(bare)
-        log.error("value", scalar, f'"{shorten(text)}" is not {wanted}', write(log, self.example))
+        log.wrong("value", scalar, f'"{shorten(text)}" is not {wanted}', write(log, self.example))
         return None
 
     def schema(self) -> JsonSchema:

@@ -121,7 +121,7 @@ def rejoin(source: Source, log: Log, entries: list[Entry]) -> list[Entry]:
         skip_to = scan_value(source.text, value.start)
         whole = source.text[value.start : skip_to].strip()
         cut = value.end
-        log.error(
+        log.wrong(
             "yaml",
             Span(cut, cut + 1),
             f'the comma cuts "{entry.key.text}" short inside {{ }}',

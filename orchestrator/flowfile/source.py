@@ -100,9 +100,11 @@ class Source:
 
     def line(self, number: int) -> str:
         """A line without its end, counted from one; empty beyond the text."""
-        return self.text[self._starts[number - 1] :].partition("\n")[0] if (
-            1 <= number <= len(self._starts)
-        ) else ""
+        return (
+            self.text[self._starts[number - 1] :].partition("\n")[0]
+            if (1 <= number <= len(self._starts))
+            else ""
+        )
 
     def within(self, node: Scalar, start: int, end: int) -> Span:
         """Where a stretch of a scalar's value stands in the file."""
@@ -158,11 +160,11 @@ class Log:
     owner: Span | None = None
     """Where a missing key is reported: at the name of the flow, say."""
 
-    def error(self, rule: str, span: Span, message: str, hint: str = "") -> None:
+    def wrong(self, rule: str, span: Span, message: str, hint: str = "") -> None:
         """Something that stops publishing."""
         self._add(Severity.ERROR, rule, span, message, hint)
 
-    def warn(self, rule: str, span: Span, message: str, hint: str = "") -> None:
+    def doubt(self, rule: str, span: Span, message: str, hint: str = "") -> None:
         """Something worth a look."""
         self._add(Severity.WARNING, rule, span, message, hint)
 

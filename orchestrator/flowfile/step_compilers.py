@@ -12,6 +12,7 @@ from orchestrator.domain.flows import (
     ChooseStep,
     CouponStep,
     EmitStep,
+    EventMatch,
     ExitStep,
     ExperimentStep,
     IfLate,
@@ -109,7 +110,7 @@ def _wait_for(
 ) -> Step | None:
     awaited = found.get(keys.WAIT_FOR)
     condition = None
-    events = ()
+    events: tuple[EventMatch, ...] = ()
     if isinstance(awaited, Scalar):
         condition = writer.names.expression(awaited, place)
     else:
@@ -122,6 +123,7 @@ def _wait_for(
         found.get(keys.SINCE) or Since.STEP,
         then=first_id(found.get(keys.THEN), f"{step_id}.then.", target),
         otherwise=first_id(found.get(keys.OTHERWISE), f"{step_id}.otherwise.", target),
+        next=target,
     )
 
 
@@ -131,7 +133,7 @@ def _if(
     condition = writer.names.optional(found.get(keys.IF), place)
     if not found.has(keys.THEN) and not found.has(keys.OTHERWISE):
         message = '"if" without "then" or "otherwise" does nothing'
-        writer.names.log.error("missing", found.key(keys.IF), message, "add then: with its steps")
+        writer.names.log.wrong("missing", found.key(keys.IF), message, "add then: with its steps")
     if condition is None:
         return None
     return IfStep(
@@ -139,6 +141,7 @@ def _if(
         condition,
         then=first_id(found.get(keys.THEN), f"{step_id}.then.", target),
         otherwise=first_id(found.get(keys.OTHERWISE), f"{step_id}.otherwise.", target),
+        next=target,
     )
 
 
@@ -152,7 +155,7 @@ def _choose(
         if condition is not None:
             cases.append(Case(condition, first))
     otherwise = first_id(found.get(keys.OTHERWISE), f"{step_id}.otherwise.", target)
-    return ChooseStep(step_id, tuple(cases), otherwise)
+    return ChooseStep(step_id, tuple(cases), otherwise, target)
 
 
 def _experiment(
@@ -163,7 +166,7 @@ def _experiment(
         return None
     if len(variants.value) == 1:
         message = f'experiment "{name.value}" has one variant; there is nothing to compare'
-        writer.names.log.error("value", found.key(keys.VARIANTS), message, "add a second variant")
+        writer.names.log.wrong("value", found.key(keys.VARIANTS), message, "add a second variant")
     compiled = [
         Variant(
             variant,
@@ -172,7 +175,7 @@ def _experiment(
         )
         for variant, one, _ in each_value(variants.value)
     ]
-    return ExperimentStep(step_id, name.value, tuple(compiled))
+    return ExperimentStep(step_id, name.value, tuple(compiled), target)
 
 
 def _set(
@@ -216,10 +219,10 @@ def _check_coupon(writer: ProgramWriter, coupon: Fields, span: Span) -> None:
     for one, other in ((keys.PERCENT, keys.AMOUNT), (keys.CODE, keys.POOL)):
         if coupon.has(one) and coupon.has(other):
             message = f'"{one.name}" and "{other.name}" in one coupon'
-            log.error("value", coupon.key(other), message, "keep one of them")
+            log.wrong("value", coupon.key(other), message, "keep one of them")
     if not any(coupon.has(key) for key in (keys.PERCENT, keys.AMOUNT, keys.CODE, keys.POOL)):
         message = "a coupon without percent, amount, code or pool is worth nothing"
-        log.error("missing", span, message, "write coupon: {code: SPRING10}")
+        log.wrong("missing", span, message, "write coupon: {code: SPRING10}")
 
 
 def _webhook(

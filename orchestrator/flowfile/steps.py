@@ -89,7 +89,9 @@ WAIT_FOR: Final = Field(
 )
 WITHIN: Final = Field("within", DurationShape(), "How long at most.", "20 hours", required=True)
 SINCE: Final = Field("since", Choice("since", Since), "From when events count.", "step")
-IF: Final = Field("if", Condition(), "Go one way or another.", "contact.orders.count == 0", required=True)
+IF: Final = Field(
+    "if", Condition(), "Go one way or another.", "contact.orders.count == 0", required=True
+)
 CASE_THEN: Final = Field("then", StepList(), "Steps of this case.", "[...]", required=True)
 CHOOSE: Final = Field(
     "choose",
@@ -106,7 +108,12 @@ VARIANTS: Final = Field(
     At(
         Named(
             NAME,
-            Record("variant", fields(WEIGHT, VARIANT_STEPS), "the variant", "{weight: 50, steps: [...]}"),
+            Record(
+                "variant",
+                fields(WEIGHT, VARIANT_STEPS),
+                "the variant",
+                "{weight: 50, steps: [...]}",
+            ),
             "a group of variants",
             "plain: {weight: 50, steps: [...]}",
         )
@@ -123,9 +130,13 @@ UNTAG: Final = Field("untag", Many(NAME), "Take tags off.", "[new]", required=Tr
 
 PERCENT: Final = Field("percent", _PERCENT, "Percent off.", "10")
 AMOUNT: Final = Field("amount", _MONEY, "Money off, in brand.currency.", "5")
-CODE: Final = Field("code", Word(r"[A-Za-z0-9_-]{2,40}", "a code", "SPRING10"), "A fixed code.", "SPRING10")
+CODE: Final = Field(
+    "code", Word(r"[A-Za-z0-9_-]{2,40}", "a code", "SPRING10"), "A fixed code.", "SPRING10"
+)
 POOL: Final = Field("pool", NAME, "An imported pool.", "spring")
-PREFIX: Final = Field("prefix", Word(r"[A-Za-z0-9_-]{1,12}", "a prefix", "CART"), "Start of the code.", "CART")
+PREFIX: Final = Field(
+    "prefix", Word(r"[A-Za-z0-9_-]{1,12}", "a prefix", "CART"), "Start of the code.", "CART"
+)
 VALID: Final = Field("valid", DurationShape(example="7 days"), "How long.", "7 days")
 MIN_TOTAL: Final = Field("min_total", _MONEY, "Least order total.", "20")
 COUPON: Final = Field(
@@ -161,9 +172,7 @@ REASON: Final = Field("reason", Text(longest=200), "Why, for the record.", "suns
 EXIT: Final = Field("exit", Text(longest=100), "End the run, with a reason.", "reviewed")
 
 _COMPANIONS: Final = {
-    "send": fields(
-        SEND, VIA, TO, SUBJECT, CLASS, TOPIC, ATTACH, OWN_POLICY, IF_LATE, NOT_ALLOWED
-    ),
+    "send": fields(SEND, VIA, TO, SUBJECT, CLASS, TOPIC, ATTACH, OWN_POLICY, IF_LATE, NOT_ALLOWED),
     "wait": fields(WAIT),
     "wait_until": fields(UNTIL),
     "wait_for": fields(WAIT_FOR, WITHIN, SINCE, THEN, OTHERWISE),
@@ -190,9 +199,7 @@ STEP: Final = Verbs("step", lambda: _STEPS, bare=("exit",))
 def branches(said: Said) -> list[tuple[str, tuple[Said, ...]]]:
     """The branches of a step as written, each with its name in step ids."""
     found = said.fields
-    named = [
-        (field.name, found.get(field)) for field in (THEN, OTHERWISE) if said.verb != "choose"
-    ]
+    named = [(field.name, found.get(field)) for field in (THEN, OTHERWISE) if said.verb != "choose"]
     if said.verb == "choose":
         cases = found.get(CHOOSE) or ()
         named = [(f"case{number}", case.get(CASE_THEN)) for number, case in enumerate(cases, 1)]

@@ -19,23 +19,24 @@ from orchestrator.flowfile.source import (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Placed(Generic[T]):
+class Placed(Generic[T_co]):
     """A value and where it stands."""
 
-    value: T
+    value: T_co
     node: Node
 
 
 @dataclass(frozen=True, slots=True)
-class At(Shape[Placed[T]]):
+class At(Shape[Placed[T_co]]):
     """A shape whose place is needed later, to point at it."""
 
-    inner: Shape[T]
+    inner: Shape[T_co]
 
-    def read(self, node: Node, log: Log) -> Placed[T] | None:
+    def read(self, node: Node, log: Log) -> Placed[T_co] | None:
         """The value with its node."""
         value = self.inner.read(node, log)
         return None if value is None else Placed(value, node)
@@ -46,12 +47,12 @@ class At(Shape[Placed[T]]):
 
 
 @dataclass(frozen=True, slots=True)
-class Many(Shape[tuple[T, ...]]):
+class Many(Shape[tuple[T_co, ...]]):
     """A list, for which a single value may stand."""
 
-    inner: Shape[T]
+    inner: Shape[T_co]
 
-    def read(self, node: Node, log: Log) -> tuple[T, ...] | None:
+    def read(self, node: Node, log: Log) -> tuple[T_co, ...] | None:
         """The values that could be read."""
         if not isinstance(node, Listing):
             value = self.inner.read(node, log)
@@ -67,23 +68,23 @@ class Many(Shape[tuple[T, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class Named(Shape[dict[str, Placed[T]]]):
+class Named(Shape[dict[str, Placed[T_co]]]):
     """A group of keys that the author names."""
 
     key: Shape[str]
-    inner: Shape[T]
+    inner: Shape[T_co]
     wanted: str = "a group of keys"
     example: str = ""
 
-    def read(self, node: Node, log: Log) -> dict[str, Placed[T]] | None:
+    def read(self, node: Node, log: Log) -> dict[str, Placed[T_co]] | None:
         """The values by name. The node of each is its key."""
         if not isinstance(node, Mapping):
             span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
             message = f"{self.wanted} is wanted here, not {describe(node)}"
             hint = f"write {self.example}" if self.example else ""
-            log.error("value", span, message, hint)
+            log.wrong("value", span, message, hint)
             return None
-        values: dict[str, Placed[T]] = {}
+        values: dict[str, Placed[T_co]] = {}
         for entry in node.entries:
             name = self.key.read(entry.key, log)
             if _says_nothing(entry.key, entry.value, log, self.example):
@@ -104,11 +105,11 @@ class Named(Shape[dict[str, Placed[T]]]):
 
 
 @dataclass(frozen=True, slots=True)
-class Field(Generic[T]):
+class Field(Generic[T_co]):
     """One known key: its name, what it takes, a sentence about it and an example value."""
 
     name: str
-    shape: Shape[T]
+    shape: Shape[T_co]
     doc: str
     example: str = "..."
     required: bool = False
@@ -126,16 +127,13 @@ class Fields:
         """The value of a key, or None if it is not there or was refused."""
         return cast("T | None", self.values.get(wanted.name))
 
-    def key(self, wanted: Field[T]) -> Span:
+    def key(self, wanted: Field[object]) -> Span:
         """Where the key stands, or the start of the group."""
         return self.keys.get(wanted.name) or Span(self.node.start, self.node.start + 1)
 
-    def has(self, wanted: Field[T]) -> bool:
+    def has(self, wanted: Field[object]) -> bool:
         """Whether the key is written, well or badly."""
         return wanted.name in self.keys
-
-
-AnyField = Field[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,7 @@ class Record(Shape[Fields]):
             span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
             hint = f"write {self.example}" if self.example else ""
             message = f"{self.wanted} is wanted here, not {describe(node)}"
-            log.error("value", span, message, hint)
+            log.wrong("value", span, message, hint)
             return None
         found = Fields(node, {}, {})
         known = {one.name: one for one in self.fields}
@@ -177,7 +175,7 @@ class Record(Shape[Fields]):
                 start = found.node.start
                 place = log.owner or Span(start, start + 1)
                 add = f"add {one.name}: {one.example}"
-                log.error("missing", place, f'"{one.name}" is missing in {self.wanted}', add)
+                log.wrong("missing", place, f'"{one.name}" is missing in {self.wanted}', add)
 
     def schema(self) -> JsonSchema:
         """The known keys, none other."""
@@ -192,52 +190,28 @@ class Record(Shape[Fields]):
         return {**shape, "required": required} if required else shape
 
 
-@dataclass(frozen=True, slots=True)
-class ByKind(Shape[T]):
-    """A single value, a list, or a group of keys, each with a shape of its own."""
-
-    single: Shape[T]
-    group: Shape[T]
-    listing: Shape[T] | None = None
-
-    def read(self, node: Node, log: Log) -> T | None:
-        """What the shape for this kind of node reads."""
-        match node:
-            case Scalar():
-                return self.single.read(node, log)
-            case Mapping():
-                return self.group.read(node, log)
-            case Listing():
-                return (self.listing or self.single).read(node, log)
-
-    def schema(self) -> JsonSchema:
-        """Any of them."""
-        shapes = [self.single, self.group, *([self.listing] if self.listing else [])]
-        return {"anyOf": [shape.schema() for shape in shapes]}
-
-
-def fields(*some: Field[T] | AnyField) -> tuple[AnyField, ...]:
+def fields(*some: Field[object]) -> tuple[Field[object], ...]:
     """Known keys of any shapes as one tuple."""
-    return cast("tuple[AnyField, ...]", some)
+    return some
 
 
 def _unknown_key(key: Scalar, value: Node, known: list[str], log: Log) -> None:
     name, colon, rest = key.text.partition(":")
     if colon and name in known and isinstance(value, Scalar) and value.is_empty:
-        log.error("key", key, f'a space is missing after "{name}:"', f"write {name}: {rest}")
+        log.wrong("key", key, f'a space is missing after "{name}:"', f"write {name}: {rest}")
         return
     message = f'unknown key "{shorten(key.text)}"'
     if key.text == "<<":
-        log.error("key", key, "merge keys (<<) are not read here", "write the keys out each time")
+        log.wrong("key", key, "merge keys (<<) are not read here", "write the keys out each time")
         return
-    log.error("key", key, message, nearest(key.text, known))
+    log.wrong("key", key, message, nearest(key.text, known))
 
 
 def _says_nothing(key: Scalar, value: Node, log: Log, example: str) -> bool:
     if not (isinstance(value, Scalar) and value.is_empty):
         return False
     hint = f"write {example}" if example else "write a value, or remove the key"
-    log.error("value", key, f'"{shorten(key.text)}" has no value', hint)
+    log.wrong("value", key, f'"{shorten(key.text)}" has no value', hint)
     return True
 
 

@@ -46,12 +46,12 @@ class DurationShape(Shape[Duration]):
         found = parse_duration(scalar.text)
         if found is None:
             message, hint = _explain_duration(scalar.text.strip(), log, self.example)
-            log.error("value", scalar, message, hint)
+            log.wrong("value", scalar, message, hint)
         elif not found.calendar_days and not found.fixed:
-            log.error("value", scalar, "a duration of nothing", write(log, self.example))
+            log.wrong("value", scalar, "a duration of nothing", write(log, self.example))
         elif found.calendar_days and not self.calendar:
             message = f'"{found}" has no fixed length, which is needed here'
-            log.error("value", scalar, message, write(log, f"{found.calendar_days} days"))
+            log.wrong("value", scalar, message, write(log, f"{found.calendar_days} days"))
         else:
             return found
         return None
@@ -106,7 +106,9 @@ class Clock(Shape[time]):
         found = parse_clock(scalar.text.strip())
         if found is None:
             message = f'"{shorten(scalar.text)}" is no clock time'
-            log.error("value", scalar, message, f"{write(log, _clock_guess(scalar.text))} (24 hours)")
+            log.wrong(
+                "value", scalar, message, f"{write(log, _clock_guess(scalar.text))} (24 hours)"
+            )
         return found
 
     def schema(self) -> JsonSchema:
@@ -126,7 +128,7 @@ class Window(Shape[ClockWindow]):
         found = parse_window(scalar.text)
         if found is None:
             message = f'"{shorten(scalar.text)}" is no time window'
-            log.error("value", scalar, message, write(log, '"20:00-09:00"'))
+            log.wrong("value", scalar, message, write(log, '"20:00-09:00"'))
         return found
 
     def schema(self) -> JsonSchema:
@@ -154,7 +156,7 @@ class MomentOrExpression(Shape["Moment | Scalar"]):
             return scalar
         guess = f"{day[0]} {_clock_guess(text)}" if day else example
         hint = f"{write(log, guess)}, 10:00, 2026-12-15 10:00 or 09:00-20:00"
-        log.error("value", scalar, f'"{shorten(text)}" is no moment', hint)
+        log.wrong("value", scalar, f'"{shorten(text)}" is no moment', hint)
         return None
 
     def schema(self) -> JsonSchema:
@@ -177,7 +179,7 @@ class Day(Shape[date]):
         if found is None:
             message = f'"{shorten(scalar.text)}" is no date'
             hint = f"{write(log, self.example)} (year-month-day)"
-            log.error("value", scalar, message, hint)
+            log.wrong("value", scalar, message, hint)
         return found
 
     def schema(self) -> JsonSchema:
@@ -266,4 +268,5 @@ def _clock_guess(text: str) -> str:
         return "10:00"
     hour = int(found[1]) % 12 + (12 if found[3] == "pm" else 0) if found[3] else int(found[1])
     minute = int(found[2] or 0)
-    return f"{hour:02}:{minute:02}" if hour < 24 and minute < 60 else "10:00"
+    guess = f"{hour:02}:{minute:02}"
+    return guess if parse_clock(guess) else "10:00"

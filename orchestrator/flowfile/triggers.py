@@ -62,13 +62,13 @@ class EventType(Shape[str]):
         if not _EVENT_TYPE.fullmatch(text):
             guess = nearest(text.replace("_", "."), sorted(CANONICAL_TYPES))
             hint = guess if guess.startswith("did") else write(log, "order.placed")
-            log.error("value", scalar, f'"{shorten(text)}" is no event, which has a dot', hint)
+            log.wrong("value", scalar, f'"{shorten(text)}" is no event, which has a dot', hint)
             return None
         if text not in CANONICAL_TYPES:
             close = get_close_matches(text, sorted(CANONICAL_TYPES), n=1, cutoff=0.85)
             if close:
                 hint = f'did you mean "{close[0]}"?'
-                log.warn("name", scalar, f'"{text}" is an event of your own', hint)
+                log.doubt("name", scalar, f'"{text}" is an event of your own', hint)
         return text
 
     def schema(self) -> JsonSchema:
@@ -99,7 +99,7 @@ class Schedule(Shape[ScheduleTrigger]):
         message = f'"{shorten(text)}" is neither a cron rule of five fields nor a moment'
         rule = write(log, '"0 10 1 * *"')
         hint = f"{rule} (minute hour day month weekday) or 2026-12-01 10:00"
-        log.error("value", scalar, message, hint)
+        log.wrong("value", scalar, message, hint)
         return None
 
     def schema(self) -> JsonSchema:
@@ -141,7 +141,7 @@ class Offset(Shape[int]):
         if found:
             return int(found["days"]) * (-1 if found["side"] == "before" else 1)
         message = f'"{shorten(scalar.text)}" is no offset'
-        log.error("value", scalar, message, f"{write(log, '3 days before')} or 1 day after")
+        log.wrong("value", scalar, message, f"{write(log, '3 days before')} or 1 day after")
         return None
 
     def schema(self) -> JsonSchema:
@@ -164,7 +164,11 @@ CURRENT: Final = Field(
 )
 SCHEDULE: Final = Field("schedule", Schedule(), "Cron or a moment.", '"0 10 1 * *"', required=True)
 DATE: Final = Field(
-    "date", Condition("contact.birthday"), "A date of the contact.", "contact.birthday", required=True
+    "date",
+    Condition("contact.birthday"),
+    "A date of the contact.",
+    "contact.birthday",
+    required=True,
 )
 OFFSET: Final = Field("offset", Offset(), "Days before or after it.", "3 days before")
 DATE_AT: Final = Field("at", Clock(), "Clock time of that day.", "09:00")
@@ -187,13 +191,16 @@ MATCH: Final = Record(
     "event match", fields(EVENT, WHERE), "an event", "event: order.placed, and where: if you like"
 )
 MATCHES: Final = Many(MATCH)
-EXIT_WHEN: Final = Field(
-    "exit_when", MATCHES, "Events that end the run.", "{event: order.placed}"
-)
+EXIT_WHEN: Final = Field("exit_when", MATCHES, "Events that end the run.", "{event: order.placed}")
 WITHIN: Final = Field("within", SpanShape(), "How long it counts.", "7 days", required=True)
 GOAL: Final = Field(
     "goal",
-    Record("goal", fields(EVENT, WHERE, WITHIN), "a goal", "goal: {event: order.placed, within: 7 days}"),
+    Record(
+        "goal",
+        fields(EVENT, WHERE, WITHIN),
+        "a goal",
+        "goal: {event: order.placed, within: 7 days}",
+    ),
     "What the journey is for; only measured.",
     "{event: order.placed, within: 7 days}",
 )

@@ -49,9 +49,7 @@ class Verbs(Shape[Said]):
             found = record.read(Mapping(node.start, node.end, tuple(kept)), log)
         return Said(verb.text, found, verb) if found else None
 
-    def _belongs(
-        self, entry: Entry, verb: Scalar, records: dict[str, Record], log: Log
-    ) -> bool:
+    def _belongs(self, entry: Entry, verb: Scalar, records: dict[str, Record], log: Log) -> bool:
         """Whether a key may be judged by the verb's record; those of other verbs are said here."""
         key = entry.key.text
         if key == verb.text or key in {one.name for one in records[verb.text].fields}:
@@ -59,30 +57,30 @@ class Verbs(Shape[Said]):
         if key in records:
             return False
         owners = [
-            other
-            for other, record in records.items()
-            if key in {one.name for one in record.fields}
+            other for other, record in records.items() if key in {one.name for one in record.fields}
         ]
         if owners:
             message = f'"{key}" does not go with "{verb.text}"'
             hint = f"it goes with {', '.join(owners)}; check the indentation, or remove it"
-            log.error("key", entry.key, message, hint)
+            log.wrong("key", entry.key, message, hint)
         return not owners
 
     def _report_second(self, key: Scalar, verb: Scalar, log: Log) -> None:
         message = f'"{key.text}" and "{verb.text}" in one {self.what}'
-        hint = f'start a {self.what} of its own: - {key.text}: …'
-        log.error("key", key, message, hint)
+        hint = f"start a {self.what} of its own: - {key.text}: …"
+        log.wrong("key", key, message, hint)
 
     def _report_no_verb(self, node: Mapping, records: dict[str, Record], log: Log) -> None:
         for entry in node.entries:
             hint = nearest(entry.key.text, list(records))
             if hint.startswith("did"):
-                log.error("key", entry.key, f'unknown {self.what} "{shorten(entry.key.text)}"', hint)
+                log.wrong(
+                    "key", entry.key, f'unknown {self.what} "{shorten(entry.key.text)}"', hint
+                )
                 return
         span: Span = node.entries[0].key if node.entries else Span(node.start, node.start + 1)
         message = f"this is no {self.what}: nothing here says what happens"
-        log.error("key", span, message, f"write one of {', '.join(records)}")
+        log.wrong("key", span, message, f"write one of {', '.join(records)}")
 
     def _read_bare(self, node: Node, records: dict[str, Record], log: Log) -> Said | None:
         text = node.text.strip() if isinstance(node, Scalar) else ""
@@ -100,7 +98,7 @@ class Verbs(Shape[Said]):
             hint = guess if guess.startswith("did") else f"write one of {', '.join(records)}"
         else:
             hint = f"write one of {', '.join([*records, *self.bare])}"
-        log.error("value", span, message, hint)
+        log.wrong("value", span, message, hint)
         return None
 
     def schema(self) -> JsonSchema:

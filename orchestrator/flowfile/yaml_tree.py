@@ -48,7 +48,7 @@ def read_tree(source: Source, log: Log) -> tuple[Node | None, frozenset[int]]:
         if slip.line in mended:
             break
         at = source.offset(slip.line, slip.column)
-        log.error("yaml", Span(at, at + slip.length), slip.message, slip.hint)
+        log.wrong("yaml", Span(at, at + slip.length), slip.message, slip.hint)
         if slip.corrected is None:
             break
         mended.add(slip.line)
@@ -95,7 +95,7 @@ def _problem(error: MarkedYAMLError) -> SyntaxProblem:
     )
 
 
-class _Refused(Exception):  # noqa: N818  # a jump out of the event loop, never seen outside
+class _Refused(Exception):  # a jump out of the event loop, never seen outside
     def __init__(self, slip: Slip) -> None:
         self.slip = slip
 
@@ -124,9 +124,9 @@ class _Composer:
     def _node(self, event: Event, events: Iterator[Event], depth: int) -> Node:
         if isinstance(event, AliasEvent):
             self._refuse_alias(event)
-        if event.anchor:
+        if getattr(event, "anchor", None):
             self._refuse(event, "anchors (&) are not read here", "write the value out each time")
-        if getattr(event, "tag", None) and str(event.tag) not in {"!", "None"}:
+        if str(getattr(event, "tag", None)) not in {"!", "None"}:
             self._refuse(event, "tags (!) are not read here", "put the value in quotes")
         if depth > DEEPEST:
             self._refuse(event, f"nested more than {DEEPEST} levels deep", "use fewer levels")
@@ -141,7 +141,7 @@ class _Composer:
         return Scalar(event.start_mark.index, event.end_mark.index, event.value, style)
 
     def _listing(self, start: Event, events: Iterator[Event], depth: int) -> Listing:
-        items = []
+        items: list[Node] = []
         for event in events:
             if isinstance(event, SequenceEndEvent):
                 return Listing(start.start_mark.index, event.end_mark.index, tuple(items))
@@ -158,9 +158,7 @@ class _Composer:
                 return Mapping(span.start, span.end, tuple(self._once_each(entries)))
             if not isinstance(event, ScalarEvent):
                 if self._source.text.startswith("{{", event.start_mark.index - 1):
-                    raise _Refused(
-                        slips.needs_quotes(self._source, event.start_mark.index - 1)
-                    )
+                    raise _Refused(slips.needs_quotes(self._source, event.start_mark.index - 1))
                 self._refuse(
                     event,
                     "a key must be one word",
@@ -178,7 +176,7 @@ class _Composer:
                 yield entry
                 continue
             line, _ = self._source.place(earlier.start)
-            self._log.error(
+            self._log.wrong(
                 "yaml",
                 entry.key,
                 f'"{entry.key.text}" is here twice; line {line} has it already',

@@ -8,8 +8,8 @@ author's id the place starts there (`nudge.otherwise.1`). A target of None ends 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from dataclasses import dataclass
+from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -83,7 +83,9 @@ class WaitForStep:
     """Wait for a condition or one of several events, at most `within`.
 
     Exactly one of `condition` and `events` is set. `then` and `otherwise` are the steps to
-    go to, with the step that follows where the author wrote no branch.
+    go to, with the step that follows where the author wrote no branch. Here and in the other
+    steps that branch, `next` is where the branches meet again; a run never goes there straight
+    from this step unless a target says so.
     """
 
     id: str
@@ -93,6 +95,7 @@ class WaitForStep:
     since: Since
     then: str | None
     otherwise: str | None
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class IfStep:
     condition: Expression
     then: str | None
     otherwise: str | None
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class ChooseStep:
     id: str
     cases: tuple[Case, ...]
     otherwise: str | None
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,7 @@ class ExperimentStep:
     id: str
     name: str
     variants: tuple[Variant, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

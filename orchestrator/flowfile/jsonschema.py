@@ -1,0 +1,43 @@
+"""The JSON Schema of flows.yaml for editors, made from the same shapes that read it.
+
+It knows keys, words and patterns. What needs the whole file (names, expressions, the rules
+of classes) only the loader checks.
+"""
+
+from __future__ import annotations
+
+from orchestrator.flowfile.book import BOOK
+from orchestrator.flowfile.brand import LOCALE_PATTERN
+from orchestrator.flowfile.policies import POLICY
+from orchestrator.flowfile.shapes import JsonSchema
+from orchestrator.flowfile.steps import STEP
+
+
+def json_schema() -> JsonSchema:
+    """The schema as plain data (JSON Schema 2020-12)."""
+    text: JsonSchema = {"type": ["string", "number"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "flows.yaml",
+        **BOOK.schema(),
+        "$defs": {
+            "policy": POLICY.schema(),
+            "step": STEP.schema(),
+            "steps": {
+                "anyOf": [
+                    {"$ref": "#/$defs/step"},
+                    {"type": "array", "items": {"$ref": "#/$defs/step"}},
+                ]
+            },
+            "text": {
+                "anyOf": [
+                    text,
+                    {
+                        "type": "object",
+                        "propertyNames": {"pattern": f"^(?:{LOCALE_PATTERN})$"},
+                        "additionalProperties": text,
+                    },
+                ]
+            },
+        },
+    }
