@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from orchestrator.domain.consent import ConsentState, ConsentStatus
+from orchestrator.domain.consent import ConsentState, permission
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.events import Event
 from orchestrator.domain.expressions import Facts
@@ -24,7 +24,7 @@ SENT_STATES: Final = frozenset(
 
 
 def contact_names(
-    contact: Contact, states: Iterable[ConsentState], topics: Iterable[str]
+    contact: Contact, states: Iterable[ConsentState], topics: Iterable[str], now: datetime
 ) -> dict[str, Any]:
     """A contact as `contact.…` in expressions and templates."""
     orders = contact.orders
@@ -43,7 +43,7 @@ def contact_names(
         "tags": contact.tags,
         "tracking": contact.tracking,
         "source": contact.source,
-        "consent": _consent_names(states, topics),
+        "consent": _consent_names(states, topics, now),
         "orders": {
             "count": orders.count,
             "total": orders.total,
@@ -57,14 +57,11 @@ def contact_names(
 
 
 def _consent_names(
-    states: Iterable[ConsentState], topics: Iterable[str]
+    states: Iterable[ConsentState], topics: Iterable[str], now: datetime
 ) -> dict[str, dict[str, bool]]:
-    granted = {
-        (state.channel, state.topic) for state in states if state.status is ConsentStatus.GRANTED
-    }
-    names = list(topics)
+    known, names = list(states), list(topics)
     return {
-        channel.value: {topic: (channel, topic) in granted for topic in names}
+        channel.value: {topic: permission(known, channel, topic, now).allowed for topic in names}
         for channel in Channel
     }
 

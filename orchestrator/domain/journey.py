@@ -66,7 +66,6 @@ class Decision:
     update: EnrolmentUpdate
     send: SendStep | None = None
     withdrawals: tuple[WithdrawStep, ...] = ()
-    coupons: tuple[CouponStep, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,7 +78,6 @@ class _Walk:
     outputs: dict[str, Any]
     send: SendStep | None = None
     withdrawals: list[WithdrawStep] = field(default_factory=list)
-    coupons: list[CouponStep] = field(default_factory=list)
 
     def scope(self) -> Facts:
         return self.situation.scope(self.outputs)
@@ -139,7 +137,7 @@ def _decision(
         ended_at=walk.situation.now if ended else None,
         end_reason=ended.value if ended else None,
     )
-    return Decision(update, walk.send, tuple(walk.withdrawals), tuple(walk.coupons))
+    return Decision(update, walk.send, tuple(walk.withdrawals))
 
 
 def _take(step: Step, walk: _Walk) -> _Go | _Stay | _End:
@@ -159,8 +157,7 @@ def _take(step: Step, walk: _Walk) -> _Go | _Stay | _End:
             taken = (case.then for case in step.cases if holds(case.condition, scope))
             return _Go(next(taken, step.otherwise))
         case CouponStep():
-            walk.coupons.append(step)
-            walk.outputs[step.id] = coupon_output(step, walk.situation)
+            walk.outputs[step.id] = _coupon_output(step, walk.situation)
             return _Go(step.next)
         case WithdrawStep():
             walk.withdrawals.append(step)
@@ -226,7 +223,7 @@ def _take_send(step: SendStep, walk: _Walk) -> _Go | _Stay | _End:
     return _Go(step.next)
 
 
-def coupon_output(step: CouponStep, situation: Situation) -> dict[str, Any]:
+def _coupon_output(step: CouponStep, situation: Situation) -> dict[str, Any]:
     """What a coupon step leaves for templates and later conditions."""
     expires_at = after(step.valid, situation.now, situation.zone) if step.valid else None
     return {

@@ -1,0 +1,112 @@
+"""The only owner of APScheduler: a handful of ticks in memory, none per contact.
+
+A tick is a wake-up and nothing more: what is due stands in the database, so a tick that is
+missed, late or doubled changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+log = logging.getLogger(__name__)
+
+STALL: Final = 20
+"""A tick that has not run for this many of its intervals is woken: the wall clock jumped."""
+GUARD: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Periodic work. `run` does one batch and returns how much it found.
+
+    While it finds a full batch it is run again at once.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[[], Awaitable[int]]
+    batch: int | None = None
+
+
+class Ticks:
+    """Runs ticks on the event loop until stopped; one that raises is logged and goes on."""
+
+    def __init__(self, ticks: Sequence[Tick]) -> None:
+        # Its own warnings say only that a tick is still at work, which is normal here.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._ticks = {tick.name: tick for tick in ticks}
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._ran_at: dict[str, float] = {}
+        self._running: set[str] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+        self._guard: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; must be called on the event loop."""
+        for tick in self._ticks.values():
+            self._scheduler.add_job(
+                self._run,
+                IntervalTrigger(seconds=tick.every.total_seconds(), timezone=UTC),
+                args=[tick],
+                id=tick.name,
+                next_run_time=datetime.now(UTC),
+            )
+        self._scheduler.start()
+        self._guard = asyncio.create_task(self._watch(), name="tick guard")
+
+    async def stop(self) -> None:
+        """Begin no more ticks, and wait for those at work."""
+        self._stopping = True
+        if self._guard is not None:
+            self._guard.cancel()
+        if self._scheduler.running:
+            self._scheduler.pause()
+        await self._idle.wait()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def nudge(self, name: str) -> None:
+        """Run a tick as soon as may be."""
+        if not self._stopping and name not in self._running:
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    async def _run(self, tick: Tick) -> None:
+        if self._stopping:
+            return
+        self._running.add(tick.name)
+        self._idle.clear()
+        try:
+            found = await tick.run()
+            while tick.batch is not None and found >= tick.batch and not self._stopping:
+                found = await tick.run()
+        except Exception:
+            log.exception("a tick failed and will be tried again", extra={"tick": tick.name})
+        finally:
+            self._running.discard(tick.name)
+            if not self._running:
+                self._idle.set()
+            self._ran_at[tick.name] = asyncio.get_running_loop().time()
+
+    async def _watch(self) -> None:
+        """Wake ticks that a wall clock set back would keep asleep for as long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(GUARD.total_seconds())
+            for tick in self._ticks.values():
+                patience = max(GUARD, tick.every * STALL).total_seconds()
+                last = self._ran_at.get(tick.name)
+                if last is not None and loop.time() - last > patience:
+                    self.nudge(tick.name)

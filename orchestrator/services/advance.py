@@ -1,0 +1,120 @@
+"""Due runs go on: claimed in batches under a lease, decided purely, written with their outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from orchestrator.domain.consent import ConsentEntry
+from orchestrator.domain.enrolments import EndReason, EnrolmentUpdate
+from orchestrator.domain.flows import Lateness, SendStep
+from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
+from orchestrator.domain.journey import Decision, Situation, advance
+from orchestrator.domain.messages import NewMessage
+from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
+from orchestrator.services.consent import entries_for_withdrawal
+from orchestrator.services.runs import read_backdrop
+
+BATCH: Final = 200
+LEASE: Final = timedelta(seconds=30)
+TRIES: Final = 5
+RETRY_AFTER: Final = timedelta(seconds=10)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What the decisions of a batch come to, written at once at the end."""
+
+    updates: list[EnrolmentUpdate] = field(default_factory=list)
+    messages: list[NewMessage] = field(default_factory=list)
+    consents: list[ConsentEntry] = field(default_factory=list)
+    orphans: list[EnrolmentId] = field(default_factory=list)
+    failed: list[EnrolmentId] = field(default_factory=list)
+
+
+class Advancing:
+    """Takes due runs a step further."""
+
+    def __init__(
+        self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids, metrics: Metrics
+    ) -> None:
+        self._database = database
+        self._library = library
+        self._clock = clock
+        self._ids = ids
+        self._metrics = metrics
+
+    async def run_once(self, limit: int = BATCH) -> int:
+        """Advance up to a batch of due runs; returns how many were claimed.
+
+        The claim commits first: a run that kills the process is counted, waits for its lease
+        to end, and is parked after five tries.
+        """
+        token = self._ids.new()
+        claimed = await self._database.run(Lane.ADVANCE, lambda uow: self._claim(uow, token, limit))
+        if claimed:
+            await self._database.run(Lane.ADVANCE, lambda uow: self._advance(uow, token, claimed))
+        return len(claimed)
+
+    def _claim(self, uow: UnitOfWork, token: str, limit: int) -> list[ContactId]:
+        return uow.enrolments.claim_due(self._clock.now(), limit, LEASE, token)
+
+    def _advance(self, uow: UnitOfWork, token: str, contacts: Sequence[ContactId]) -> None:
+        """Decide and write. People are locked before runs, as everywhere."""
+        people = uow.contacts.lock(set(contacts))
+        runs = uow.enrolments.claimed(token)
+        now = self._clock.now()
+        backdrop = read_backdrop(uow, runs, people)
+        outcome = _Outcome()
+        for run in runs:
+            try:
+                situation = backdrop.situation(self._library, run, now)
+                if situation is None:
+                    outcome.orphans.append(run.id)
+                else:
+                    self._collect(outcome, situation, advance(situation))
+            except Exception:  # noqa: BLE001 - one bad run must not hold up the others
+                outcome.failed.append(run.id)
+        self._write(uow, outcome, now)
+
+    def _collect(self, outcome: _Outcome, situation: Situation, decision: Decision) -> None:
+        if decision.send is not None:
+            outcome.messages.append(self._message(situation, decision.send))
+        for step in decision.withdrawals:
+            outcome.consents += entries_for_withdrawal(step, situation)
+        outcome.updates.append(decision.update)
+
+    def _message(self, situation: Situation, step: SendStep) -> NewMessage:
+        """The outbox row of a send step."""
+        late, now = step.if_late, situation.now
+        within = late.within if late.lateness is Lateness.SEND_WITHIN else None
+        return NewMessage(
+            id=MessageId(self._ids.new()),
+            enrolment_id=situation.enrolment.id,
+            contact_id=situation.enrolment.contact_id,
+            flow=situation.flow.name,
+            version=situation.enrolment.version,
+            step=step.id,
+            channel=step.via[0],
+            template=step.template,
+            message_class=step.flow_class,
+            topic=step.topic,
+            priority=situation.flow.priority,
+            not_before=now,
+            expires_at=now + within if within is not None else None,
+        )
+
+    def _write(self, uow: UnitOfWork, outcome: _Outcome, now: datetime) -> None:
+        """State and outbox in one commit."""
+        uow.enrolments.save(outcome.updates)
+        uow.messages.insert(outcome.messages, now)
+        if outcome.consents:
+            uow.consents.append(outcome.consents, now)
+        uow.enrolments.end(outcome.orphans, EndReason.ERASED.value, now)
+        uow.enrolments.fail(outcome.failed, now, now + RETRY_AFTER, TRIES)
+        for update in outcome.updates:
+            if update.ended_at is not None:
+                self._metrics.count("enrolments_ended", reason=update.end_reason or "")
+        self._metrics.count("enrolments_failed", len(outcome.failed))

@@ -1,0 +1,183 @@
+"""The outbox goes out: claim, render, gate, send, record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from orchestrator.domain.errors import PermanentError
+from orchestrator.domain.facts import output_names
+from orchestrator.domain.flows import Channel
+from orchestrator.ports import (
+    Clock,
+    Database,
+    FlowLibrary,
+    Ids,
+    Lane,
+    Metrics,
+    Provider,
+    RenderRequest,
+    UnitOfWork,
+)
+from orchestrator.services.gatekeeping import Draft, Gatekeeper
+from orchestrator.services.results import Result, Results
+from orchestrator.services.runs import read_backdrop
+
+BATCH: Final = 100
+LEASE: Final = timedelta(minutes=2)
+SLICE: Final = 0.02
+"""Seconds of rendering after which other work gets its turn."""
+
+
+class Dispatching:
+    """Sends what is due, never more at once than connections are open."""
+
+    def __init__(
+        self,
+        database: Database,
+        library: FlowLibrary,
+        providers: Mapping[Channel, Provider],
+        results: Results,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._library = library
+        self._providers = providers
+        self._results = results
+        self._clock = clock
+        self._ids = ids
+        self._metrics = metrics
+        self._gatekeeper = Gatekeeper(library, clock)
+        self._free = {name: asyncio.Semaphore(p.connections) for name, p in providers.items()}
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def run_once(self, limit: int = BATCH) -> int:
+        """Take a batch of due messages to their connections; returns how many were claimed.
+
+        Nothing is claimed while earlier results cannot be stored: what cannot be recorded
+        must not be sent.
+        """
+        if self._results.stuck:
+            return 0
+        token = self._ids.new()
+        requests = await self._database.run(
+            Lane.RESULTS, lambda uow: self._claim(uow, token, limit)
+        )
+        drafts = await self._render_all(requests)
+        by_channel: dict[Channel, list[Draft]] = defaultdict(list)
+        for draft in drafts:
+            by_channel[draft.message.channel].append(draft)
+        for channel, ready in by_channel.items():
+            await self._send_all(channel, ready, token)
+        return len(requests)
+
+    async def drain(self) -> None:
+        """Wait for what is being sent, and record it."""
+        if self._sending:
+            await asyncio.wait(self._sending)
+        await self._results.flush()
+
+    def _claim(self, uow: UnitOfWork, token: str, limit: int) -> list[RenderRequest]:
+        """Lease due messages and read what they are rendered from."""
+        now = self._clock.now()
+        messages = uow.messages.claim_due(now, limit, LEASE, token)
+        if not messages:
+            return []
+        people = uow.contacts.load({message.contact_id for message in messages})
+        runs = uow.enrolments.load({message.enrolment_id for message in messages})
+        backdrop = read_backdrop(uow, runs.values(), people)
+        book = self._library.book(self._library.live())
+        requests: list[RenderRequest] = []
+        for message in messages:
+            run, person = runs[message.enrolment_id], people[message.contact_id]
+            event = backdrop.events.get(run.event_id) if run.event_id else None
+            outputs = output_names(run.outputs, backdrop.messages.get(run.id, ()))
+            facts = {**outputs, **backdrop.names(book, person, event, now)}
+            requests.append(RenderRequest(message, person, facts, now))
+        return requests
+
+    async def _render_all(self, requests: Sequence[RenderRequest]) -> list[Draft]:
+        """Render in slices, so that webhooks keep being answered in the same process."""
+        clock = asyncio.get_running_loop().time
+        drafts: list[Draft] = []
+        slice_began = clock()
+        for request in requests:
+            began = clock()
+            drafts.append(self._render(request))
+            ended = clock()
+            channel = request.message.channel.value
+            self._metrics.observe("render_seconds", ended - began, channel=channel)
+            if ended - slice_began > SLICE:
+                await asyncio.sleep(0)
+                slice_began = clock()
+        return drafts
+
+    def _render(self, request: RenderRequest) -> Draft:
+        """A draft, rendered or with the reason why not; the gate decides in either case."""
+        message = request.message
+        if request.contact.address(message.channel) is None:
+            return Draft(message)
+        try:
+            rendered = self._library.renderer(self._library.live()).render(request)
+        except PermanentError as error:
+            return Draft(message, problem=str(error))
+        return Draft(message, rendered)
+
+    async def _send_all(self, channel: Channel, drafts: list[Draft], token: str) -> None:
+        """Gate as many messages as connections are free, hand them over, and so on."""
+        free = self._free[channel]
+        while drafts:
+            await free.acquire()
+            slots = 1
+            while slots < len(drafts) and not free.locked():
+                await free.acquire()
+                slots += 1
+            chunk, drafts = drafts[:slots], drafts[slots:]
+            try:
+                allowed = await self._judge(chunk, token)
+            except BaseException:
+                _release(free, slots)
+                raise
+            _release(free, slots - len(allowed))
+            for draft in allowed:
+                task = asyncio.create_task(self._send(channel, draft))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+
+    async def _judge(self, chunk: Sequence[Draft], token: str) -> list[Draft]:
+        def work(uow: UnitOfWork) -> list[Draft]:
+            return self._gatekeeper.judge(uow, chunk, token)
+
+        return await self._database.run(Lane.RESULTS, work)
+
+    async def _send(self, channel: Channel, draft: Draft) -> None:
+        """Hand one message over and pass its result on."""
+        provider = self._providers[channel]
+        started_at = self._clock.now()
+        try:
+            if draft.rendered is None:  # the gate lets only rendered drafts pass
+                return
+            delivery = await provider.send(draft.message.id, draft.rendered)
+        finally:
+            self._free[channel].release()
+        outcome = delivery.outcome.value
+        self._metrics.count("deliveries", channel=channel.value, outcome=outcome)
+        result = Result(
+            message=draft.message,
+            locale=draft.rendered.locale,
+            provider=provider.name,
+            delivery=delivery,
+            started_at=started_at,
+            finished_at=self._clock.now(),
+        )
+        await self._results.add(result)
+
+
+def _release(semaphore: asyncio.Semaphore, slots: int) -> None:
+    for _ in range(slots):
+        semaphore.release()

@@ -1,0 +1,295 @@
+"""Events heard: runs begin, are woken, or end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from orchestrator.domain.contacts import Contact
+from orchestrator.domain.enrolments import EndReason, Enrolment, LastEntry, NewEnrolment
+from orchestrator.domain.entries import Admission, FlowIndex, admission, index_of, lets_in
+from orchestrator.domain.events import Event
+from orchestrator.domain.facts import run_facts
+from orchestrator.domain.flows import EventTrigger, Flow, FlowBook
+from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, VersionHash
+from orchestrator.domain.journey import awaited_types, hear, key_text
+from orchestrator.domain.messages import CancelledReason
+from orchestrator.domain.timing import zone_of
+from orchestrator.ports import Clock, FlowLibrary, Ids, UnitOfWork
+from orchestrator.services.runs import Backdrop, read_backdrop
+
+BATCH: Final = 200
+TRIES: Final = 5
+RETRY_AFTER: Final = timedelta(seconds=10)
+
+EntryKey = tuple[str, ContactId, str]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What hearing a batch of events comes to, written at once at the end."""
+
+    begun: list[NewEnrolment] = field(default_factory=list)
+    noted: dict[EnrolmentId, Mapping[str, Any]] = field(default_factory=dict)
+    woken: set[EnrolmentId] = field(default_factory=set)
+    ended: list[EnrolmentId] = field(default_factory=list)
+    heard: list[EventId] = field(default_factory=list)
+    failed: list[EventId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Somebody whom a trigger lets in, before the re-entry rule is asked."""
+
+    flow: Flow
+    key: str
+
+
+class Enrolling:
+    """Turns stored events into what happens to runs."""
+
+    def __init__(self, library: FlowLibrary, clock: Clock, ids: Ids) -> None:
+        self._library = library
+        self._clock = clock
+        self._ids = ids
+        self._index: tuple[VersionHash, FlowIndex] | None = None
+
+    def hear_waiting(self, uow: UnitOfWork, limit: int = BATCH) -> int:
+        """Hear the unprocessed events of up to `limit` people; returns how many events.
+
+        A person's events are heard in the order received, under that person's lock. One
+        that raises is tried again later and parked after five tries; it holds up nobody else.
+        """
+        contact_ids = uow.events.lock_waiting_contacts(limit)
+        if not contact_ids:
+            return 0
+        now = self._clock.now()
+        waiting = uow.events.unprocessed(contact_ids)
+        batch = _Batch.read(uow, self._library, self._ids, now, contact_ids, waiting)
+        batch.prepare(self._live_index())
+        for contact_id, events in waiting.items():
+            batch.hear_person(contact_id, events)
+        batch.write()
+        return batch.done
+
+    def fail_oldest(self, uow: UnitOfWork) -> None:
+        """Put aside the event that makes even a batch of one person fail."""
+        now = self._clock.now()
+        contact_ids = uow.events.lock_waiting_contacts(1)
+        for events in uow.events.unprocessed(contact_ids).values():
+            uow.events.fail([events[0].id], now, now + RETRY_AFTER, TRIES)
+
+    def hear_without_contact(self, uow: UnitOfWork, limit: int = BATCH) -> int:
+        """Hear events that name nobody: every waiting run whose `where` holds hears them."""
+        events = uow.events.lock_without_contact(limit)
+        if not events:
+            return 0
+        now = self._clock.now()
+        book = self._library.book(self._library.live())
+        types = {event.type for event in events}
+        flows = [flow.name for flow in book.flows.values() if awaited_types(flow) & types]
+        contact_ids = uow.enrolments.contacts_in(flows) if flows else []
+        uow.contacts.lock(contact_ids)
+        batch = _Batch.read(uow, self._library, self._ids, now, contact_ids, {None: events})
+        for event in events:
+            for contact_id in contact_ids:
+                batch.tell_runs(contact_id, event)
+            batch.plan.heard.append(event.id)
+        batch.write()
+        return len(events)
+
+    def _live_index(self) -> FlowIndex:
+        version = self._library.live()
+        if self._index is None or self._index[0] != version:
+            self._index = (version, index_of(self._library.book(version)))
+        return self._index[1]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The people of a batch and their runs, while their events are heard in memory."""
+
+    uow: UnitOfWork
+    library: FlowLibrary
+    ids: Ids
+    now: datetime
+    version: VersionHash
+    book: FlowBook
+    people: Mapping[ContactId, Contact]
+    backdrop: Backdrop
+    events: Sequence[Event]
+    live: dict[ContactId, list[Enrolment]]
+    entries: dict[tuple[ContactId, EventId], list[_Entry]] = field(default_factory=dict)
+    unreadable: set[EventId] = field(default_factory=set)
+    last: dict[EntryKey, LastEntry] = field(default_factory=dict)
+    plan: _Plan = field(default_factory=_Plan)
+    done: int = 0
+
+    @classmethod
+    def read(
+        cls,
+        uow: UnitOfWork,
+        library: FlowLibrary,
+        ids: Ids,
+        now: datetime,
+        contact_ids: Iterable[ContactId],
+        waiting: Mapping[Any, Sequence[Event]],
+    ) -> _Batch:
+        """Read everything the batch needs in a handful of queries."""
+        people = uow.contacts.load(contact_ids)
+        live = uow.enrolments.live_of(people)
+        events = [event for batch in waiting.values() for event in batch]
+        runs = [run for batch in live.values() for run in batch]
+        version = library.live()
+        return cls(
+            uow=uow,
+            library=library,
+            ids=ids,
+            now=now,
+            version=version,
+            book=library.book(version),
+            people=people,
+            backdrop=read_backdrop(uow, runs, people, events),
+            events=events,
+            live=dict(live),
+        )
+
+    def prepare(self, index: FlowIndex) -> None:
+        """Ask every trigger, then read the last entries of all it lets in with one query."""
+        for event in self.events:
+            person = self.people.get(event.contact_id) if event.contact_id else None
+            pairs = index.by_event.get(event.type)
+            if person is None or not pairs:
+                continue
+            try:
+                self.entries[person.id, event.id] = self._let_in(pairs, person, event)
+            except Exception:  # noqa: BLE001 - hear_person puts this event aside
+                self.unreadable.add(event.id)
+        keys = {
+            (entry.flow.name, contact_id, entry.key)
+            for (contact_id, _), entries in self.entries.items()
+            for entry in entries
+        }
+        self.last = dict(self.uow.enrolments.last_entries(keys)) if keys else {}
+
+    def _let_in(
+        self, pairs: Sequence[tuple[Flow, EventTrigger]], person: Contact, event: Event
+    ) -> list[_Entry]:
+        names = self.backdrop.names(self.book, person, event, self.now)
+        scope = run_facts(self.book, names, self.now, {})
+        return [
+            _Entry(flow, key_text(flow.key, scope))
+            for flow, trigger in pairs
+            if lets_in(flow, trigger, scope)
+        ]
+
+    def hear_person(self, contact_id: ContactId, events: Sequence[Event]) -> None:
+        """Hear one person's events in order; after one that raises, the rest wait."""
+        for event in events:
+            try:
+                if event.id in self.unreadable:
+                    self.plan.failed.append(event.id)
+                    return
+                self.tell_runs(contact_id, event)
+            except Exception:  # noqa: BLE001 - one bad event must not hold up other people
+                self.plan.failed.append(event.id)
+                return
+            for entry in self.entries.get((contact_id, event.id), ()):
+                self._enter(entry, self.people[contact_id], event)
+            self.plan.heard.append(event.id)
+
+    def tell_runs(self, contact_id: ContactId, event: Event) -> None:
+        """Let a person's live runs hear an event: exits act, waits wake."""
+        staying: list[Enrolment] = []
+        ended: list[EnrolmentId] = []
+        for run in self.live.get(contact_id, ()):
+            situation = self.backdrop.situation(self.library, run, self.now)
+            heard = hear(situation, event) if situation else None
+            if heard is None or heard.exits:
+                ended.append(run.id)
+                self._over(run)
+                continue
+            if heard.outputs is not None:
+                run = replace(run, outputs=heard.outputs)  # noqa: PLW2901 - the run as it is now
+                self.plan.noted[run.id] = heard.outputs
+            if heard.wakes:
+                self.plan.woken.add(run.id)
+            staying.append(run)
+        self.live[contact_id] = staying
+        self.plan.ended += ended
+
+    def _over(self, run: Enrolment) -> None:
+        key = (run.flow, run.contact_id, run.key)
+        if key in self.last:
+            self.last[key] = replace(self.last[key], live=False)
+
+    def _enter(self, entry: _Entry, person: Contact, event: Event) -> None:
+        """Begin a run, if the re-entry rule admits it."""
+        key: EntryKey = (entry.flow.name, person.id, entry.key)
+        last = self.last.get(key)
+        zone = zone_of(person.timezone, self.book.brand.timezone)
+        verdict = admission(entry.flow.reenter, last, self.now, zone)
+        if verdict is Admission.REFUSE:
+            return
+        if verdict is Admission.RESTART:
+            self._restart(key)
+        new = NewEnrolment(
+            id=EnrolmentId(self.ids.new()),
+            flow=entry.flow.name,
+            version=self.version,
+            contact_id=person.id,
+            key=entry.key,
+            entry=last.entry + 1 if last else 1,
+            event_id=event.id,
+            step=None,
+            entered_at=self.now,
+            due_at=self.now,
+        )
+        self.plan.begun.append(new)
+        self.last[key] = LastEntry(new.id, new.entry, self.now, live=True)
+        self.live.setdefault(person.id, []).append(_as_live(new))
+
+    def _restart(self, key: EntryKey) -> None:
+        """End the live run of a key now: two live ones would break its uniqueness."""
+        self.write()
+        running = self.last[key].id
+        self.uow.enrolments.end([running], EndReason.RESTARTED.value, self.now)
+        self.uow.messages.cancel_waiting([running], CancelledReason.REPLACED, self.now)
+        person = key[1]
+        self.live[person] = [run for run in self.live[person] if run.id != running]
+
+    def write(self) -> None:
+        """Write what has been planned so far, in an order that keeps every key unique."""
+        plan, uow = self.plan, self.uow
+        uow.enrolments.insert(plan.begun)
+        uow.enrolments.note(plan.noted)
+        uow.enrolments.end(plan.ended, EndReason.EXITED.value, self.now)
+        uow.messages.cancel_waiting(plan.ended, CancelledReason.EXITED, self.now)
+        uow.enrolments.wake(plan.woken, self.now)
+        uow.events.mark_processed(plan.heard, self.now)
+        uow.events.fail(plan.failed, self.now, self.now + RETRY_AFTER, TRIES)
+        self.done += len(plan.heard) + len(plan.failed)
+        self.plan = _Plan()
+
+
+def _as_live(new: NewEnrolment) -> Enrolment:
+    """A run as it will be read back."""
+    return Enrolment(
+        id=new.id,
+        flow=new.flow,
+        version=new.version,
+        contact_id=new.contact_id,
+        key=new.key,
+        entry=new.entry,
+        event_id=new.event_id,
+        step=new.step,
+        step_started_at=None,
+        due_at=new.due_at,
+        outputs=new.outputs,
+        entered_at=new.entered_at,
+        ended_at=None,
+        end_reason=None,
+        attempts=0,
+    )

@@ -1,0 +1,105 @@
+"""Group commit: many requests share one transaction, and none is answered before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.domain.errors import TransientError
+from orchestrator.domain.events import IncomingEvent
+from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
+from orchestrator.services.ingest import ingest
+
+BATCH: Final = 200
+QUEUE: Final = 5_000
+"""Requests that may wait for a commit; beyond that senders are asked to come back."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    event: IncomingEvent
+    answer: asyncio.Future[bool]
+
+
+class Intake:
+    """Takes verified events and stores them, a batch to a commit.
+
+    While one commit is under way the next batch gathers, so batches grow with the load and
+    a lone request waits for nobody.
+    """
+
+    def __init__(
+        self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids, metrics: Metrics
+    ) -> None:
+        self._database = database
+        self._library = library
+        self._clock = clock
+        self._ids = ids
+        self._metrics = metrics
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE)
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, event: IncomingEvent) -> bool:
+        """Store an event; True if it was new. Returns only after the commit.
+
+        Raises TransientError when it cannot be stored now; nothing is kept then.
+        """
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait(_Waiting(event, answer))
+        except asyncio.QueueFull:
+            msg = "too many events are waiting to be stored"
+            raise TransientError(msg) from None
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._run(), name="intake")
+        return await answer
+
+    async def close(self) -> None:
+        """Store what waits, then stop."""
+        if self._worker is not None:
+            with suppress(asyncio.CancelledError):
+                await self._worker
+
+    async def _run(self) -> None:
+        while not self._queue.empty():
+            batch = [self._queue.get_nowait() for _ in range(min(BATCH, self._queue.qsize()))]
+            await self._store(batch)
+
+    async def _store(self, batch: Sequence[_Waiting]) -> None:
+        """Store a batch; if that fails each of it alone, so that none fails its neighbours."""
+        try:
+            answers = await self._commit([waiting.event for waiting in batch])
+        except Exception as error:  # noqa: BLE001 - every waiting request must get an answer
+            if len(batch) == 1:
+                _answer(batch[0], error)
+            else:
+                for waiting in batch:
+                    await self._store([waiting])
+            return
+        for waiting, new in zip(batch, answers, strict=True):
+            _answer(waiting, new)
+
+    async def _commit(self, events: Sequence[IncomingEvent]) -> list[bool]:
+        book = self._library.book(self._library.live())
+
+        def work(uow: UnitOfWork) -> list[bool]:
+            return ingest(uow, events, book, self._ids, self._clock.now())
+
+        answers = await self._database.run(Lane.INTAKE, work)
+        for event, new in zip(events, answers, strict=True):
+            outcome = "stored" if new else "duplicate"
+            self._metrics.count("events_received", source=event.source, outcome=outcome)
+        return answers
+
+
+def _answer(waiting: _Waiting, outcome: object) -> None:
+    """Resolve a request that may have gone away meanwhile."""
+    if waiting.answer.done():
+        return
+    if isinstance(outcome, Exception):
+        waiting.answer.set_exception(outcome)
+    else:
+        waiting.answer.set_result(outcome is True)

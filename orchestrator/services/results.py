@@ -1,0 +1,185 @@
+"""What providers answered, written in batches; nothing is sent while this cannot be stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, assert_never
+
+from orchestrator.domain.errors import TransientError
+from orchestrator.domain.identifiers import EnrolmentId
+from orchestrator.domain.messages import FailedReason, Message, MessageState
+from orchestrator.domain.retries import retry_at
+from orchestrator.ports import (
+    Attempt,
+    Clock,
+    Database,
+    Delivery,
+    DeliveryOutcome,
+    Lane,
+    MessageChange,
+    UnitOfWork,
+)
+
+BATCH: Final = 200
+GATHER: Final = 0.05
+"""Seconds for which results gather before they are written together."""
+AGAIN: Final = 1.0
+"""Seconds between tries while results cannot be stored."""
+
+_FROM_SENDING: Final = frozenset({MessageState.SENDING})
+# A late answer settles what an expired lease had put in doubt.
+_IN_FLIGHT: Final = frozenset({MessageState.SENDING, MessageState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One message's way to a provider and back."""
+
+    message: Message
+    locale: str
+    provider: str
+    delivery: Delivery
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def number(self) -> int:
+        """Which try this was, from 1."""
+        return self.message.attempts + 1
+
+
+class Results:
+    """Gathers results and writes them."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._waiting: list[Result] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._failing = False
+
+    @property
+    def stuck(self) -> bool:
+        """Whether results are known only to this process, because storing them failed."""
+        return self._failing
+
+    async def add(self, result: Result) -> None:
+        """Take a result; it is written within a moment."""
+        self._waiting.append(result)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_soon(), name="results")
+
+    async def flush(self) -> None:
+        """Write what has been taken."""
+        if self._writer is not None and not self._writer.done():
+            await self._writer
+        await self._write_soon(gather=0)
+
+    async def _write_soon(self, gather: float = GATHER) -> None:
+        while self._waiting:
+            if len(self._waiting) < BATCH:
+                await asyncio.sleep(gather)
+            batch = self._waiting[:BATCH]
+            self._failing = not await self._write(batch)
+            if self._failing:
+                await asyncio.sleep(AGAIN)
+            else:
+                del self._waiting[: len(batch)]
+
+    async def _write(self, batch: Sequence[Result]) -> bool:
+        def work(uow: UnitOfWork) -> None:
+            write_results(uow, batch, self._clock)
+
+        try:
+            await self._database.run(Lane.RESULTS, work)
+        except TransientError:
+            return False
+        return True
+
+
+def write_results(uow: UnitOfWork, batch: Sequence[Result], clock: Clock) -> None:
+    """Settle messages and wake their runs, all in one transaction."""
+    now = clock.now()
+    changed = uow.messages.apply([_change(result, now) for result in batch], now)
+    uow.messages.record_attempts([_attempt(result) for result in batch])
+    woken = {
+        result.message.enrolment_id
+        for result in batch
+        if result.message.id in changed and result.delivery.outcome is not DeliveryOutcome.RETRY
+    }
+    uow.enrolments.wake(woken, now)
+
+
+def doubt_expired(uow: UnitOfWork, clock: Clock, limit: int = BATCH) -> int:
+    """Call `unknown` what has been `sending` beyond its lease; it is never sent again blindly."""
+    now = clock.now()
+    lost = uow.messages.expired_sending(now, limit)
+    changes = [MessageChange(m.id, MessageState.UNKNOWN, _FROM_SENDING) for m in lost]
+    uow.messages.apply(changes, now)
+    woken: set[EnrolmentId] = {message.enrolment_id for message in lost}
+    uow.enrolments.wake(woken, now)
+    return len(lost)
+
+
+def _change(result: Result, now: datetime) -> MessageChange:
+    delivery = result.delivery
+    match delivery.outcome:
+        case DeliveryOutcome.SENT:
+            return MessageChange(
+                result.message.id,
+                MessageState.SENT,
+                _IN_FLIGHT,
+                sent_at=result.finished_at,
+                provider=result.provider,
+                provider_id=delivery.provider_id,
+                locale=result.locale,
+            )
+        case DeliveryOutcome.REJECTED:
+            reason = delivery.reason or FailedReason.REJECTED.value
+            return _failed(result, reason)
+        case DeliveryOutcome.UNKNOWN:
+            return MessageChange(
+                result.message.id,
+                MessageState.UNKNOWN,
+                _FROM_SENDING,
+                provider=result.provider,
+                provider_id=delivery.provider_id,
+                locale=result.locale,
+            )
+        case DeliveryOutcome.RETRY:
+            again = retry_at(result.number, now, delivery.retry_after)
+            if again is None:
+                return _failed(result, FailedReason.PROVIDER_ERROR.value)
+            return MessageChange(
+                result.message.id, MessageState.QUEUED, _FROM_SENDING, not_before=again
+            )
+        case _:
+            assert_never(delivery.outcome)
+
+
+def _failed(result: Result, reason: str) -> MessageChange:
+    return MessageChange(
+        result.message.id,
+        MessageState.FAILED,
+        _IN_FLIGHT,
+        reason=reason,
+        provider=result.provider,
+        locale=result.locale,
+    )
+
+
+def _attempt(result: Result) -> Attempt:
+    delivery = result.delivery
+    return Attempt(
+        message_id=result.message.id,
+        number=result.number,
+        provider=result.provider,
+        started_at=result.started_at,
+        finished_at=result.finished_at,
+        outcome=delivery.outcome.value,
+        code=delivery.code,
+        detail=delivery.detail,
+    )
