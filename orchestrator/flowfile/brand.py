@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from zoneinfo import available_timezones
@@ -33,11 +34,23 @@ LOCALE_PATTERN: Final = r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?(-[a-z0
 _MAILBOX: Final = r"[^<>@\s,;]+@[^<>@\s,;]+\.[^<>@\s,;.]+"
 _FULL_MAILBOX: Final = rf"(?:[^<>@\r\n]{{1,200}} <{_MAILBOX}>|{_MAILBOX})"
 
-NAME: Final = Word(r"[a-z][a-z0-9_]{0,63}", "a name of small letters, digits and _", "offers")
-LOCALE: Final = Word(LOCALE_PATTERN, "a language tag", "en or pt-BR")
+NAME: Final = Word(
+    r"[a-z][a-z0-9_]{0,63}",
+    "a name of small letters, digits and _",
+    "offers",
+    mend=lambda text: re.sub(r"[\s-]+", "_", text.lower()),
+)
+LOCALE: Final = Word(
+    LOCALE_PATTERN, "a language tag", "en or pt-BR", mend=lambda text: text.replace("_", "-")
+)
 _MAIL: Final = Word(_MAILBOX, "an email address", "help@northwind.example")
 _SENDER: Final = Word(_FULL_MAILBOX, "a sender", "Northwind <hello@northwind.example>")
-_LINK: Final = Word(r"https?://[^\s/]+\S*", "a web address", "https://northwind.example")
+_LINK: Final = Word(
+    r"https?://[^\s/]+\S*",
+    "a web address",
+    "https://northwind.example",
+    mend=lambda text: f"https://{text}" if "." in text else "",
+)
 _HOST: Final = Word(r"(?i:[a-z0-9-]+\.)+[a-z]{2,}", "a host name", "cdn.northwind.example")
 _COLOUR: Final = Word(r"#[0-9a-fA-F]{6}", "a colour", '"#0b5a7a"')
 _CURRENCY: Final = Word(r"[A-Z]{3}", "a currency code (ISO 4217)", "EUR")
@@ -286,7 +299,7 @@ BRAND: Final = Record(
         B_PRIVACY,
     ),
     "brand",
-    "brand: with name, url, email, …",
+    "brand: {name: …, url: …, email: …}",
 )
 
 T_TITLE: Final = Field("title", Localised(100), "What customers see.", "Offers", required=True)

@@ -91,7 +91,8 @@ _TOPICAL: Final = frozenset({MessageClass.MARKETING, MessageClass.SERVICE})
 
 def _around(flow: Flow) -> Iterator[str]:
     if flow.exits:
-        yield f"The run stops at any point, and takes back what is queued, on {_events(flow.exits)}."
+        events = _events(flow.exits)
+        yield f"The run stops at any point, and takes back what is queued, on {events}."
     if flow.goal:
         within = spell_span(flow.goal.within)
         yield f"It has reached its goal with {_events(flow.goal.events)} within {within}."
@@ -236,8 +237,8 @@ def _sentence(step: _Plain) -> str:
             return f"Wait {span}." if isinstance(span, Duration) else f"Wait for {span}."
         case WaitUntilStep():
             moment = step.moment
-            timed = isinstance(moment, ClockMoment | ClockWindow)
-            return f"Wait until {_moment(moment) if timed else moment}."
+            said = _moment(moment) if isinstance(moment, ClockMoment | ClockWindow) else moment
+            return f"Wait until {said}."
         case SetStep():
             values = [f"{name} to {value}" for name, value in step.values.items()]
             return f"Set {', '.join(values)}."

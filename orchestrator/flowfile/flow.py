@@ -83,7 +83,7 @@ class ReenterShape(Shape[Reenter]):
         first, _, rest = text.partition(" ")
         if first == "after" and rest:
             at = scalar.start + scalar.text.find(rest) + len(scalar.style)
-            duration = DurationShape(example="after 1 day").read(
+            duration = DurationShape(example="after 1 day", lead="after ").read(
                 Scalar(max(at, scalar.start), scalar.end, rest), log
             )
             return Reenter(Again.AFTER, duration) if duration else None
@@ -161,7 +161,7 @@ FLOW: Final = Record(
         STEPS,
     ),
     "the flow",
-    "a flow with class, when and steps",
+    "its keys below it: class, when, steps",
 )
 FLOWS: Final = Named(NAME, FLOW, "a group of flows", "abandoned_cart: with class, when and steps")
 

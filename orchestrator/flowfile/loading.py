@@ -90,19 +90,18 @@ def load_text(text: str, name: str = "flows.yaml") -> Loaded:
         message = f"the file is larger than {MOST_BYTES // 1_000_000} MB"
         log.wrong("file", Span(0, 0), message, "move what is not about journeys elsewhere")
         return Loaded(None, tuple(log.findings), source)
-    root, mended = read_tree(source, log)
-    if root is None:
+    tree = read_tree(source, log)
+    if tree.root is None:
         if not log.findings:
             message = "the file is empty"
             log.wrong("file", Span(0, 0), message, "start with version: 1, brand: and flows:")
         return Loaded(None, _in_order(log.findings), source)
-    syntax, log.findings = log.findings, []
-    compiled = compile_book(root, log)
-    broken = bool(syntax) or any(one.severity is Severity.ERROR for one in log.findings)
-    report_unavailable(log)
-    # Columns and words on a line that was mended here are not the author's.
-    told = [finding for finding in log.findings if finding.line not in mended]
-    found = _in_order([*syntax, *told])
+    inner = Log(tree.source)
+    compiled = compile_book(tree.root, inner)
+    broken = any(one.severity is Severity.ERROR for one in [*log.findings, *inner.findings])
+    report_unavailable(inner)
+    told = [finding for finding in inner.findings if finding.line not in tree.mended]
+    found = _in_order([*log.findings, *told])
     if compiled is None or broken:
         return Loaded(None, found, source, compiled.steps if compiled else {})
     return Loaded(compiled.book, found, source, compiled.steps)

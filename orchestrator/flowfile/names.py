@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from orchestrator.domain.expressions import Expression, Kind, Vocabulary
 from orchestrator.domain.flows import Policy
@@ -11,6 +13,9 @@ from orchestrator.flowfile.expressions import parse
 from orchestrator.flowfile.shapes import nearest
 from orchestrator.flowfile.source import Log, Scalar, Span
 from orchestrator.flowfile.structures import Placed
+
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LEADING_ZERO: Final = re.compile(r"(?<![\w.])0\d+(?![\w.])")
 
 Place = Vocabulary
 """The names an expression may use where it stands."""
@@ -52,6 +57,8 @@ class Names:
 
         `wanted` is what it has to yield, None where anything will do.
         """
+        if self._report_leading_zeros(scalar):
+            return None
         parsed = parse(scalar.text, place, wanted)
         if isinstance(parsed, Expression):
             return parsed
@@ -60,3 +67,13 @@ class Names:
             span = self.log.source.within(scalar, start, start + problem.length)
             self.log.wrong("expression", span, problem.message, problem.hint)
         return None
+
+    def _report_leading_zeros(self, scalar: Scalar) -> bool:
+        """A postcode or a code without its quotes: a number where text is meant."""
+        bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), scalar.text)
+        found = list(_LEADING_ZERO.finditer(bare))
+        for number in found:
+            span = self.log.source.within(scalar, number.start(), number.end())
+            message = f"{number[0]} is a number where text is meant: numbers have no leading zeros"
+            self.log.wrong("expression", span, message, f"write it in quotes: '{number[0]}'")
+        return bool(found)

@@ -122,7 +122,8 @@ class IfLateShape(Shape[IfLate]):
         elif text in {"send", "skip", "next window"}:
             log.use(f"if_late={text}", scalar)
             return IfLate(Lateness(text))
-        hint = f"{write(log, 'send within 12 hours')}, send, skip or next window"
+        meant = f"send {text}" if text.startswith("within ") else "send within 12 hours"
+        hint = f"{write(log, meant)}, send, skip or next window"
         log.wrong("value", scalar, f'"{shorten(text)}" is no rule for late messages', hint)
         return None
 

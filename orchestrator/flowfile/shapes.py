@@ -38,7 +38,7 @@ class Shape(ABC, Generic[T_co]):
 def nearest(word: str, names: list[str]) -> str:
     """A hint: the name that was probably meant, else the names there are."""
     folded = {name.lower().replace("-", "_"): name for name in reversed(names)}
-    close = get_close_matches(word.lower().replace("-", "_"), list(folded), n=1, cutoff=0.6)
+    close = get_close_matches(word.lower().replace("-", "_"), list(folded), n=1, cutoff=0.68)
     if close:
         return f'did you mean "{folded[close[0]]}"?'
     if not names:
@@ -108,8 +108,8 @@ class Word(Shape[str]):
     pattern: str
     wanted: str
     example: str
-    check: Callable[[str], bool] | None = None
-    advice: str = ""
+    mend: Callable[[str], str] | None = None
+    """What was probably meant by a text that does not follow it."""
 
     def read(self, node: Node, log: Log) -> str | None:
         """The word as written."""
@@ -117,10 +117,11 @@ class Word(Shape[str]):
         if scalar is None:
             return None
         text = scalar.text.strip()
-        if re.fullmatch(self.pattern, text) and (self.check is None or self.check(text)):
+        if re.fullmatch(self.pattern, text):
             return text
-        message = f'"{shorten(text)}" is not {self.wanted}'
-        log.wrong("value", scalar, message, self.advice or write(log, self.example))
+        meant = self.mend(text) if self.mend else ""
+        hint = write(log, meant if re.fullmatch(self.pattern, meant) else self.example)
+        log.wrong("value", scalar, f'"{shorten(text)}" is not {self.wanted}', hint)
         return None
 
     def schema(self) -> JsonSchema:
@@ -165,6 +166,8 @@ class Whole(Shape[int]):
     def read(self, node: Node, log: Log) -> int | None:
         """The number."""
         wanted = f"a whole number from {self.least} to {self.most}"
+        if self.least == self.most:
+            wanted = str(self.least)
         scalar = read_scalar(node, log, wanted, self.example)
         if scalar is None:
             return None

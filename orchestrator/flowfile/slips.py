@@ -10,23 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from orchestrator.flowfile.source import Entry, Log, Scalar, Source, Span
+from orchestrator.flowfile.quoting import CLOSERS, Slip, quote, quoted, scan_value
+from orchestrator.flowfile.source import Source
 
 _ENTRY: Final = re.compile(r"(?P<lead>\s*(?:- )*)(?P<key>[\w.-]+):(?P<gap> +)(?P<value>\S.*)")
 _SPECIAL: Final = "@`%*&!|>"
-_CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Slip:
-    """A syntax error in the writer's terms; `corrected` is the whole line mended."""
-
-    line: int
-    column: int
-    message: str
-    hint: str = ""
-    length: int = 1
-    corrected: str | None = None
+_CUTTERS: Final = {",": "the comma", ":": "a colon"} | dict.fromkeys("()[]{}", "a bracket")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,103 +44,15 @@ def diagnose(source: Source, problem: SyntaxProblem) -> Slip:
     )
 
 
-def bad_character(line: int, column: int, character: str) -> Slip:
-    """A control character no text file should hold."""
-    return Slip(
-        line,
-        column,
-        f"an invisible control character (U+{ord(character):04X}) stands here",
-        "delete it",
-    )
-
-
-def needs_quotes(source: Source, offset: int) -> Slip:
-    """A value whose first character means something else to YAML: `*`, `{{`."""
-    number, column = source.place(offset)
-    line = source.line(number)
-    value = line[column - 1 : scan_value(line, column - 1)].rstrip()
-    message = f'a value that starts with "{value[:1]}" needs quotes'
-    return _quoted(line, number, column, value, message)
-
-
-def quote(value: str) -> str:
-    """The value in whichever quotes need no escapes."""
-    if '"' not in value and "\\" not in value:
-        return f'"{value}"'
-    return "'" + value.replace("'", "''") + "'"
-
-
-def scan_value(text: str, start: int) -> int:
-    """Where a value written without care ends: brackets and quotes closed, then `,` or `}`."""
-    closers: list[str] = []
-    at = start
-    while at < len(text) and text[at] != "\n":
-        char = text[at]
-        if char in "'\"":
-            end = text.find(char, at + 1)
-            if end < 0 or "\n" in text[at:end]:
-                at += 1
-                continue
-            at = end
-        elif char in _CLOSERS:
-            closers.append(_CLOSERS[char])
-        elif closers and char == closers[-1]:
-            closers.pop()
-        elif not closers and char in ",}]":
-            return at
-        at += 1
-    return at
-
-
-def rejoin(source: Source, log: Log, entries: list[Entry]) -> list[Entry]:
-    """Mend conditions that a comma cut inside `{ }`.
-
-    `{event: x, where: any_item(order, category='c')}` reads as YAML, but as three entries.
-    The first that leaves a bracket or a quote open is logged and joined with what follows.
-    """
-    joined: list[Entry] = []
-    skip_to = -1
-    for entry in entries:
-        if entry.key.start < skip_to:
-            continue
-        value = entry.value
-        if not isinstance(value, Scalar) or value.style or _balanced(value.text):
-            joined.append(entry)
-            continue
-        skip_to = scan_value(source.text, value.start)
-        whole = source.text[value.start : skip_to].strip()
-        cut = value.end
-        log.wrong(
-            "yaml",
-            Span(cut, cut + 1),
-            f'the comma cuts "{entry.key.text}" short inside {{ }}',
-            f"put it in quotes: {entry.key.text}: {quote(whole)}",
-        )
-        mended = Scalar(value.start, value.start + len(whole), whole)
-        joined.append(Entry(entry.key, mended))
-    return joined
-
-
-def _balanced(text: str) -> bool:
-    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
-    return bare.count("(") <= bare.count(")")
-
-
-def _quoted(line: str, number: int, column: int, value: str, message: str) -> Slip:
-    at = column - 1
-    corrected = line[:at] + quote(value) + line[at + len(value) :]
-    return Slip(
-        number, column, message, f"write {corrected.strip()}", max(len(value), 1), corrected
-    )
-
-
 def _tab(source: Source, problem: SyntaxProblem) -> Slip | None:
     line = source.line(problem.line)
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" not in indentation:
         return None
+    above = _line_above(source, problem.line)
+    spaces = _indentation(above) + (2 if above.rstrip().endswith(":") else 0)
     column = indentation.index("\t") + 1
-    corrected = indentation.replace("\t", "  ") + line.lstrip()
+    corrected = " " * spaces + line.lstrip()
     hint = "indent with two spaces for each level"
     return Slip(problem.line, column, "a tab in the indentation", hint, corrected=corrected)
 
@@ -169,7 +70,7 @@ def _special_start(source: Source, problem: SyntaxProblem) -> Slip | None:
     end = scan_value(line, column - 1) if "{" in line[:column] else len(line)
     value = line[column - 1 : end].rstrip()
     message = f'a value that starts with "{char}" needs quotes'
-    return _quoted(line, number, column, value, message)
+    return quoted(line, number, column, value, message)
 
 
 def _missing_gap(source: Source, problem: SyntaxProblem) -> Slip | None:
@@ -201,7 +102,7 @@ def _colon_in_value(source: Source, problem: SyntaxProblem) -> Slip | None:
     start = keys[-1].end()
     end = len(line) if keys[-1][0][0] not in "{," else scan_value(line, start)
     value = line[start:end].rstrip()
-    slip = _quoted(line, problem.line, start + 1, value, "")
+    slip = quoted(line, problem.line, start + 1, value, "")
     return Slip(
         problem.line,
         problem.column,
@@ -243,13 +144,17 @@ def _open_quote(source: Source, problem: SyntaxProblem) -> Slip | None:
             "write two backslashes, or use single quotes",
             length=2,
         )
-    line = source.line(problem.context_line)
-    corrected = line.rstrip() + line[problem.context_column - 1]
+    line = source.line(problem.context_line).rstrip()
+    at = problem.context_column - 1
+    corrected = line + line[at : at + 1]
+    hint = f"write {corrected.strip()}"
+    if line[at : at + 1] == "'":
+        hint += f", or {line[:at].strip()} {quote(line[at:])} if the apostrophe is meant"
     return Slip(
         problem.context_line,
         problem.context_column,
         "this quote is never closed",
-        f"write {corrected.strip()}",
+        hint,
         corrected=corrected,
     )
 
@@ -266,12 +171,13 @@ def _cut_in_braces(source: Source, problem: SyntaxProblem) -> Slip | None:
     value = line[start : scan_value(line, start)].rstrip()
     if len(value) <= problem.column - 1 - start:
         return None
-    char = line[problem.column - 1 : problem.column]
-    what = {"'": "a quote", '"': "a quote", ":": "a colon"}.get(char, "a bracket")
-    slip = _quoted(line, problem.line, start + 1, value, "")
+    comma = value.find(",", 0, problem.column - 1 - start)
+    column = start + comma + 1 if comma >= 0 else problem.column
+    what = _CUTTERS.get(line[column - 1 : column], "a quote")
+    slip = quoted(line, problem.line, start + 1, value, "")
     return Slip(
         problem.line,
-        problem.column,
+        column,
         f'{what} cuts "{keys[-1][1]}" short inside {{ }}',
         f"put it in quotes: {keys[-1][1]}: {quote(value)}",
         corrected=slip.corrected,
@@ -284,9 +190,14 @@ def _open_bracket(source: Source, problem: SyntaxProblem) -> Slip | None:
     line = source.line(problem.context_line)
     at = problem.context_column - 1
     opener = line[at : at + 1]
-    if opener not in _CLOSERS:
+    if opener not in CLOSERS:
         return None
-    closer = _CLOSERS[opener]
+    comment = re.search(r":( +)(#[^\s,}\]]+)", line[at:])
+    if comment:
+        column = at + comment.start(2) + 1
+        message = 'a space and "#" begin a comment, so the value needs quotes'
+        return quoted(line, problem.context_line, column, comment[2], message)
+    closer = CLOSERS[opener]
     corrected = line.rstrip() + closer if problem.line != problem.context_line else None
     hint = f"write {corrected.strip()}" if corrected else f'close it with "{closer}"'
     return Slip(
@@ -303,6 +214,8 @@ def _missing_dash(source: Source, problem: SyntaxProblem) -> Slip | None:
     if "block collection" not in problem.context or "<block end>" not in problem.what:
         return None
     line = source.line(problem.line)
+    if line.lstrip().startswith("- "):
+        return None
     lead = " " * (problem.context_column - 1)
     corrected = f"{lead}- {line.strip()}"
     return Slip(
@@ -324,9 +237,9 @@ def _after_quote(source: Source, problem: SyntaxProblem) -> Slip | None:
     if not found or found.start("value") >= problem.column - 1:
         return None
     column = found.start("value") + 1
-    slip = _quoted(line, problem.line, column, found["value"].rstrip(), "")
+    slip = quoted(line, problem.line, column, found["value"].rstrip(), "")
     opener = found["value"][0]
-    what = "the closing quote" if opener in "'\"" else f'the closing "{_CLOSERS.get(opener, "")}"'
+    what = "the closing quote" if opener in "'\"" else f'the closing "{CLOSERS.get(opener, "")}"'
     return Slip(
         problem.line,
         problem.column,

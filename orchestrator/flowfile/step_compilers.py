@@ -81,7 +81,7 @@ def _topic(writer: ProgramWriter, found: Fields, message_class: MessageClass) ->
     confirmation = message_class is MessageClass.SERVICE and setting.confirms_sign_up
     needs_one = message_class in {MessageClass.MARKETING, MessageClass.SERVICE}
     if setting.topic is None and needs_one and not confirmation and not found.has(keys.TO):
-        writer.untopical.append(found.key(keys.SEND))
+        writer.untopical.append(found.key(keys.CLASS if found.has(keys.CLASS) else keys.SEND))
     return setting.topic
 
 

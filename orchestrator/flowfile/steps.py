@@ -19,14 +19,17 @@ from orchestrator.flowfile.shapes import (
     Whole,
     Word,
 )
-from orchestrator.flowfile.source import Log, Node, Scalar
+from orchestrator.flowfile.source import Listing, Log, Node, Scalar
 from orchestrator.flowfile.structures import At, Field, Fields, Many, Named, Record, fields
 from orchestrator.flowfile.times import DurationOrExpression, DurationShape, MomentOrExpression
 from orchestrator.flowfile.triggers import MATCHES, EventType
 from orchestrator.flowfile.verbs import Said, Verbs
 
 TEMPLATE: Final = Word(
-    r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)+", "a template, group/name", "cart/reminder"
+    r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)+",
+    "a template, group/name",
+    "cart/reminder",
+    mend=lambda text: text.removeprefix("/").partition(".")[0].lower(),
 )
 _MONEY: Final = Number(Decimal("0.01"), Decimal(1_000_000), "10")
 _PERCENT: Final = Number(Decimal("0.1"), Decimal(100), "10", unit="%")
@@ -39,7 +42,11 @@ class StepList(Shape[tuple[Said, ...]]):
 
     def read(self, node: Node, log: Log) -> tuple[Said, ...] | None:
         """The steps that could be read."""
-        return Many(STEP).read(node, log)
+        whole = node.items if isinstance(node, Listing) else (node,)
+        parts = [part for item in whole for part in STEP.split(item, log)]
+        with log.under(None):
+            steps = [STEP.read(part, log) for part in parts]
+        return tuple(step for step in steps if step is not None)
 
     def schema(self) -> JsonSchema:
         """A reference, since steps hold steps."""

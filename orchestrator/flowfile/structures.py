@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest
+from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest, write
 from orchestrator.flowfile.source import (
     Listing,
     Log,
@@ -86,7 +86,8 @@ class Named(Shape[dict[str, Placed[T_co]]]):
             return None
         values: dict[str, Placed[T_co]] = {}
         for entry in node.entries:
-            name = self.key.read(entry.key, log)
+            with log.under(Scalar(entry.key.start, entry.key.end, "")):
+                name = self.key.read(entry.key, log)
             if _says_nothing(entry.key, entry.value, log, self.example):
                 continue
             with log.under(entry.key):
@@ -144,12 +145,16 @@ class Record(Shape[Fields]):
     fields: tuple[Field[object], ...]
     wanted: str
     example: str = ""
+    main: str = ""
+    """The key that a single value was probably meant for."""
 
     def read(self, node: Node, log: Log) -> Fields | None:
         """The values; unknown and missing keys are logged."""
         if not isinstance(node, Mapping):
             span = node if isinstance(node, Scalar) else Span(node.start, node.start + 1)
             hint = f"write {self.example}" if self.example else ""
+            if self.main and isinstance(node, Scalar) and not node.is_empty:
+                hint = write(log, f"{{{self.main}: {node.text.strip()}}}")
             message = f"{self.wanted} is wanted here, not {describe(node)}"
             log.wrong("value", span, message, hint)
             return None
@@ -158,7 +163,8 @@ class Record(Shape[Fields]):
         for entry in node.entries:
             one = known.get(entry.key.text)
             if one is None:
-                _unknown_key(entry.key, entry.value, list(known), log)
+                meant = _unknown_key(entry.key, entry.value, list(known), log)
+                found.keys.setdefault(meant, entry.key)
                 continue
             found.keys[one.name] = entry.key
             log.use(f"{self.name}.{one.name}", entry.key)
@@ -195,16 +201,18 @@ def fields(*some: Field[object]) -> tuple[Field[object], ...]:
     return some
 
 
-def _unknown_key(key: Scalar, value: Node, known: list[str], log: Log) -> None:
+def _unknown_key(key: Scalar, value: Node, known: list[str], log: Log) -> str:
+    """Log the key; the known key that it means for sure, if there is one."""
     name, colon, rest = key.text.partition(":")
     if colon and name in known and isinstance(value, Scalar) and value.is_empty:
         log.wrong("key", key, f'a space is missing after "{name}:"', f"write {name}: {rest}")
-        return
+        return name
     message = f'unknown key "{shorten(key.text)}"'
+    hint = nearest(key.text, known)
     if key.text == "<<":
-        log.wrong("key", key, "merge keys (<<) are not read here", "write the keys out each time")
-        return
-    log.wrong("key", key, message, nearest(key.text, known))
+        message, hint = "merge keys (<<) are not read here", "write the keys out each time"
+    log.wrong("key", key, message, hint)
+    return ""
 
 
 def _says_nothing(key: Scalar, value: Node, log: Log, example: str) -> bool:

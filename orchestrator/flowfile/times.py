@@ -37,6 +37,8 @@ class DurationShape(Shape[Duration]):
 
     calendar: bool = True
     example: str = "1 hour"
+    lead: str = ""
+    """What stands before the duration in the same value."""
 
     def read(self, node: Node, log: Log) -> Duration | None:
         """The duration, longer than nothing."""
@@ -45,7 +47,7 @@ class DurationShape(Shape[Duration]):
             return None
         found = parse_duration(scalar.text)
         if found is None:
-            message, hint = _explain_duration(scalar.text.strip(), log, self.example)
+            message, hint = _explain_duration(scalar.text.strip(), log, self.example, self.lead)
             log.wrong("value", scalar, message, hint)
         elif not found.calendar_days and not found.fixed:
             log.wrong("value", scalar, "a duration of nothing", write(log, self.example))
@@ -227,7 +229,7 @@ def _parse_moment(text: str) -> Moment | None:
     return ClockMoment(at, weekday=WEEKDAYS.index(day.strip().lower()) if day else None)
 
 
-def _explain_duration(text: str, log: Log, example: str) -> tuple[str, str]:
+def _explain_duration(text: str, log: Log, example: str, lead: str) -> tuple[str, str]:
     shown = shorten(text)
     number = re.match(r"\d+(?:\.\d+)?", text)
     rest = text[number.end() :].strip().lower() if number else ""
@@ -236,29 +238,31 @@ def _explain_duration(text: str, log: Log, example: str) -> tuple[str, str]:
     if not rest:
         unit = "day" if text == "1" else "days"
         message = f'"{shown}" is a number without a unit'
-        return message, f"{write(log, f'{text} {unit}')}, or seconds, minutes, hours"
-    return f'"{shown}" is no duration', _mended_duration(number[0], rest, log, example)
+        return message, f"{write(log, f'{lead}{text} {unit}')}, or seconds, minutes, hours"
+    return f'"{shown}" is no duration', _mended_duration(number[0], rest, log, lead) or write(
+        log, example
+    )
 
 
-def _mended_duration(amount: str, rest: str, log: Log, example: str) -> str:
+def _mended_duration(amount: str, rest: str, log: Log, lead: str) -> str:
+    """The hint for a figure with words after it, or nothing."""
     unit, _, clock = rest.partition(" at ")
-    calendar = unit.startswith("calendar")
     word = unit.removeprefix("calendar").strip()
     close = get_close_matches(word, [*UNIT_NAMES, *_SECONDS], n=1, cutoff=0.6)
     noun = _SHORT_UNITS.get(word) or (close[0].removesuffix("s") if close else "")
     if word.startswith(("month", "year")):
-        days = int(float(amount)) * (30 if word.startswith("month") else 365)
-        return write(log, f"{days} days")
+        days = round(float(amount)) * (30 if word.startswith("month") else 365)
+        return write(log, f"{lead}{days} days")
     if not noun:
-        return f"{write(log, example)}; units are {', '.join(UNIT_NAMES)} and calendar days"
+        return ""
     if "." in amount:
-        return write(log, spell_span(timedelta(seconds=round(float(amount) * _SECONDS[noun]))))
-    plural = noun if amount == "1" else f"{noun}s"
-    if clock or calendar:
+        span = timedelta(seconds=round(min(float(amount), 1e6) * _SECONDS[noun]))
+        return write(log, f"{lead}{spell_span(span)}")
+    if clock or unit.startswith("calendar"):
         at = f" at {_clock_guess(clock)}" if clock else ""
-        return write(log, f"{amount} calendar {'day' if amount == '1' else 'days'}{at}")
-    mended = parse_duration(f"{amount} {plural}")
-    return write(log, str(mended)) if mended else "use at most ten years"
+        return write(log, f"{lead}{amount} calendar {'day' if amount == '1' else 'days'}{at}")
+    mended = parse_duration(f"{amount} {noun}")
+    return write(log, f"{lead}{mended}") if mended else "use at most ten years"
 
 
 def _clock_guess(text: str) -> str:

@@ -68,7 +68,7 @@ class EventType(Shape[str]):
             close = get_close_matches(text, sorted(CANONICAL_TYPES), n=1, cutoff=0.85)
             if close:
                 hint = f'did you mean "{close[0]}"?'
-                log.doubt("name", scalar, f'"{text}" is an event of your own', hint)
+                log.doubt("name", scalar, f'"{text}" is no known event, so one of your own', hint)
         return text
 
     def schema(self) -> JsonSchema:
@@ -188,7 +188,7 @@ WHEN: Final = Field(
     "when", Many(TRIGGER), "What lets people in.", "{event: checkout.started}", required=True
 )
 MATCH: Final = Record(
-    "event match", fields(EVENT, WHERE), "an event", "event: order.placed, and where: if you like"
+    "event match", fields(EVENT, WHERE), "an event", "event: order.placed", "event"
 )
 MATCHES: Final = Many(MATCH)
 EXIT_WHEN: Final = Field("exit_when", MATCHES, "Events that end the run.", "{event: order.placed}")
@@ -200,6 +200,7 @@ GOAL: Final = Field(
         fields(EVENT, WHERE, WITHIN),
         "a goal",
         "goal: {event: order.placed, within: 7 days}",
+        "event",
     ),
     "What the journey is for; only measured.",
     "{event: order.placed, within: 7 days}",
@@ -208,7 +209,7 @@ GOAL: Final = Field(
 
 def hears_events(triggers: tuple[Said, ...]) -> bool:
     """Whether a run has an event: by trigger, or given by hand."""
-    return any(trigger.verb in {"event", "manual"} for trigger in triggers)
+    return not triggers or any(trigger.verb in {"event", "manual"} for trigger in triggers)
 
 
 def has_items(triggers: tuple[Said, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest
+from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest, write
 from orchestrator.flowfile.source import Entry, Log, Mapping, Node, Scalar, Span, describe, shorten
 from orchestrator.flowfile.structures import Fields, Record
 
@@ -35,27 +35,45 @@ class Verbs(Shape[Said]):
         records = self.records()
         if not isinstance(node, Mapping):
             return self._read_bare(node, records, log)
-        verbs = [entry for entry in node.entries if entry.key.text in records]
-        if not verbs:
+        verb = next((entry.key for entry in node.entries if entry.key.text in records), None)
+        if verb is None:
             self._report_no_verb(node, records, log)
             return None
-        verb = verbs[0].key
-        for another in verbs[1:]:
-            if another.key.text not in {one.name for one in records[verb.text].fields}:
-                self._report_second(another.key, verb, log)
         record = records[verb.text]
         kept = [entry for entry in node.entries if self._belongs(entry, verb, records, log)]
         with log.under(None):
             found = record.read(Mapping(node.start, node.end, tuple(kept)), log)
         return Said(verb.text, found, verb) if found else None
 
+    def split(self, node: Node, log: Log) -> list[Node]:
+        """The node, in parts where several verbs ran into one group; each part is logged."""
+        if not isinstance(node, Mapping):
+            return [node]
+        records = self.records()
+        parts: list[list[Entry]] = [[]]
+        own: set[str] = set()
+        for entry in node.entries:
+            key = entry.key.text
+            if key in records and key not in own:
+                if own:
+                    self._report_second(entry, log)
+                    parts.append([])
+                own = {one.name for one in records[key].fields}
+            parts[-1].append(entry)
+        if len(parts) == 1:
+            return [node]
+        return [Mapping(part[0].key.start, part[-1].value.end, tuple(part)) for part in parts]
+
+    def _report_second(self, entry: Entry, log: Log) -> None:
+        value = shorten(entry.value.text) if isinstance(entry.value, Scalar) else "…"
+        message = f'"{entry.key.text}" is a {self.what} of its own and needs a "- " before it'
+        log.wrong("key", entry.key, message, f"write - {entry.key.text}: {value}")
+
     def _belongs(self, entry: Entry, verb: Scalar, records: dict[str, Record], log: Log) -> bool:
         """Whether a key may be judged by the verb's record; those of other verbs are said here."""
         key = entry.key.text
         if key == verb.text or key in {one.name for one in records[verb.text].fields}:
             return True
-        if key in records:
-            return False
         owners = [
             other for other, record in records.items() if key in {one.name for one in record.fields}
         ]
@@ -64,11 +82,6 @@ class Verbs(Shape[Said]):
             hint = f"it goes with {', '.join(owners)}; check the indentation, or remove it"
             log.wrong("key", entry.key, message, hint)
         return not owners
-
-    def _report_second(self, key: Scalar, verb: Scalar, log: Log) -> None:
-        message = f'"{key.text}" and "{verb.text}" in one {self.what}'
-        hint = f"start a {self.what} of its own: - {key.text}: …"
-        log.wrong("key", key, message, hint)
 
     def _report_no_verb(self, node: Mapping, records: dict[str, Record], log: Log) -> None:
         for entry in node.entries:
@@ -93,6 +106,8 @@ class Verbs(Shape[Said]):
         verb = first.rstrip(":")
         if verb in records:
             hint = f"write {verb}: {rest.strip() or '…'}"
+        elif "." in text and "event" in records:
+            hint = write(log, f"{{event: {text}}}")
         elif text:
             guess = nearest(first, [*records, *self.bare])
             hint = guess if guess.startswith("did") else f"write one of {', '.join(records)}"

@@ -7,6 +7,7 @@ Scalars stay as written; the schema decides how to read them, so `2026-12`, `001
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from ruamel.yaml import YAML
@@ -23,37 +24,47 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from orchestrator.flowfile import slips
-from orchestrator.flowfile.slips import Slip, SyntaxProblem
+from orchestrator.flowfile import quoting, slips
+from orchestrator.flowfile.quoting import Slip
+from orchestrator.flowfile.slips import SyntaxProblem
 from orchestrator.flowfile.source import Entry, Listing, Log, Mapping, Node, Scalar, Source, Span
 
 DEEPEST: Final = 40
 MOST_REPAIRS: Final = 25
 
 
-def read_tree(source: Source, log: Log) -> tuple[Node | None, frozenset[int]]:
-    """The root node, and the numbers of lines that were mended to get that far.
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What could be read. Nodes stand in `source`, whose `mended` lines are not the author's."""
+
+    root: Node | None
+    source: Source
+    mended: frozenset[int]
+
+
+def read_tree(source: Source, log: Log) -> Tree:
+    """Compose the nodes; the root is None for an empty file and after a hopeless error.
 
     A syntax error with a known remedy is logged and mended in memory, and reading starts
-    again, so that one slip does not hide the others. Without a remedy the root is None.
+    again, so that one slip does not hide the others. Mending keeps the number of lines.
     """
     mended: set[int] = set()
     current = source
     for _ in range(MOST_REPAIRS):
         attempt = Log(current)
-        slip = _read_once(current, attempt)
-        if not isinstance(slip, Slip):
-            log.findings.extend(attempt.findings)
-            return slip, frozenset(mended)
-        if slip.line in mended:
+        outcome = _read_once(current, attempt)
+        if not isinstance(outcome, Slip):
+            log.findings += [one for one in attempt.findings if one.line not in mended]
+            return Tree(outcome, current, frozenset(mended))
+        if outcome.line in mended:
             break
-        at = source.offset(slip.line, slip.column)
-        log.wrong("yaml", Span(at, at + slip.length), slip.message, slip.hint)
-        if slip.corrected is None:
+        at = source.offset(outcome.line, outcome.column)
+        log.wrong("yaml", Span(at, at + outcome.length), outcome.message, outcome.hint)
+        if outcome.corrected is None:
             break
-        mended.add(slip.line)
-        current = _with_line(current, slip.line, slip.corrected)
-    return None, frozenset(mended)
+        mended.add(outcome.line)
+        current = _with_line(current, outcome.line, outcome.corrected)
+    return Tree(None, source, frozenset())
 
 
 def _with_line(source: Source, number: int, line: str) -> Source:
@@ -75,7 +86,7 @@ def _read_once(source: Source, log: Log) -> Node | Slip | None:
         return refusal.slip
     except ReaderError as error:
         line, column = source.place(error.position)
-        return slips.bad_character(line, column, source.text[error.position])
+        return quoting.bad_character(line, column, source.text[error.position])
     except MarkedYAMLError as error:
         return slips.diagnose(source, _problem(error))
     except (YAMLError, ValueError, AssertionError, IndexError) as error:
@@ -154,11 +165,11 @@ class _Composer:
             if isinstance(event, MappingEndEvent):
                 span = Span(start.start_mark.index, event.end_mark.index)
                 if getattr(start, "flow_style", False):
-                    entries = slips.rejoin(self._source, self._log, entries)
+                    entries = quoting.rejoin(self._source, self._log, entries)
                 return Mapping(span.start, span.end, tuple(self._once_each(entries)))
             if not isinstance(event, ScalarEvent):
                 if self._source.text.startswith("{{", event.start_mark.index - 1):
-                    raise _Refused(slips.needs_quotes(self._source, event.start_mark.index - 1))
+                    raise _Refused(quoting.needs_quotes(self._source, event.start_mark.index - 1))
                 self._refuse(
                     event,
                     "a key must be one word",
@@ -184,7 +195,7 @@ class _Composer:
             )
 
     def _refuse_alias(self, event: AliasEvent) -> None:
-        raise _Refused(slips.needs_quotes(self._source, event.start_mark.index))
+        raise _Refused(quoting.needs_quotes(self._source, event.start_mark.index))
 
     def _refuse(self, event: Event, message: str, hint: str) -> None:
         line, column = self._source.place(event.start_mark.index)
