@@ -15,6 +15,7 @@ from orchestrator.ports.journeys import (
     StoredVersion,
     Versions,
 )
+from orchestrator.ports.ledger import CheckpointSigner
 from orchestrator.ports.people import (
     Consents,
     Contacts,
@@ -24,6 +25,7 @@ from orchestrator.ports.people import (
     Suppressions,
     UsedTokens,
 )
+from orchestrator.ports.phones import PhoneNumbers
 from orchestrator.ports.rendering import (
     FlowLibrary,
     LinkClaims,
@@ -37,6 +39,7 @@ from orchestrator.ports.runtime import Clock, Ids, Metrics
 
 __all__ = [
     "Attempt",
+    "CheckpointSigner",
     "Clock",
     "Consents",
     "Contacts",
@@ -59,6 +62,7 @@ __all__ = [
     "Messages",
     "Metrics",
     "NewEvent",
+    "PhoneNumbers",
     "Provider",
     "Purchases",
     "RenderRequest",

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from orchestrator.domain.consent import ConsentEntry, ConsentState
+from orchestrator.domain.consent import (
+    Checkpoint,
+    ConsentEntry,
+    ConsentState,
+    LedgerRecord,
+    VerifyReport,
+)
 from orchestrator.domain.contacts import Contact, Resolution
 from orchestrator.domain.events import ContactFields, Event, IncomingEvent
 from orchestrator.domain.flows import Channel
@@ -16,6 +22,7 @@ from orchestrator.domain.identifiers import (
     EventId,
 )
 from orchestrator.domain.purchases import CheckoutState, OrderState
+from orchestrator.ports.ledger import CheckpointSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,33 @@ class Consents(Protocol):
 
     def states(self, ids: Iterable[ContactId]) -> dict[ContactId, list[ConsentState]]:
         """The current state of each contact; a contact without records has an empty list."""
+        ...
+
+    def records(self, contact_id: ContactId) -> list[LedgerRecord]:
+        """Every record of a contact, oldest first; erased ones without personal fields."""
+        ...
+
+    def refold(self, ids: Iterable[ContactId], now: datetime) -> list[ConsentState]:
+        """Compute the states anew; obligatory for the kept contact of a merge.
+
+        Call it in the merge's transaction, once the subjects point at the kept contact and
+        while the state rows of the merged one still stand: where one of the two had said no,
+        the other's yes does not survive. Removes the merged one's state rows.
+        """
+        ...
+
+    def erase(self, contact_id: ContactId, now: datetime) -> int:
+        """Erase what is personal in a contact's records; returns how many lost it."""
+        ...
+
+    def checkpoint(
+        self, now: datetime, signer: CheckpointSigner, limit: int = 2000
+    ) -> Checkpoint | None:
+        """Sign the heads of up to `limit` chains that have grown; None if none has."""
+        ...
+
+    def verify(self, signer: CheckpointSigner) -> VerifyReport:
+        """Walk every chain and every checkpoint; needs one unchanging view of the database."""
         ...
 
 

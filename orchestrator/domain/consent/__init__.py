@@ -1,0 +1,80 @@
+"""The consent ledger: entries, their chain, and the state that follows from them."""
+
+from __future__ import annotations
+
+from orchestrator.domain.consent.answers import entries_for_event
+from orchestrator.domain.consent.chain import (
+    GENESIS,
+    SALT_BYTES,
+    Checkpoint,
+    canonical,
+    checkpoint_root,
+    commitment_of,
+    link_of,
+    record_after,
+)
+from orchestrator.domain.consent.evidence import ConsentEvidence
+from orchestrator.domain.consent.folding import (
+    Permission,
+    Standing,
+    States,
+    fold,
+    is_known,
+    permission,
+)
+from orchestrator.domain.consent.jurisdiction import (
+    jurisdiction,
+    jurisdiction_of,
+    method_name,
+    needs_confirmation,
+    refusal_of_method,
+)
+from orchestrator.domain.consent.merging import carried_refusals
+from orchestrator.domain.consent.records import (
+    ALL_TOPICS,
+    Actor,
+    ConsentAction,
+    ConsentEntry,
+    ConsentState,
+    ConsentStatus,
+    LedgerRecord,
+    LegalBasis,
+    Method,
+)
+from orchestrator.domain.consent.verification import Finding, VerifyReport
+
+__all__ = [
+    "ALL_TOPICS",
+    "GENESIS",
+    "SALT_BYTES",
+    "Actor",
+    "Checkpoint",
+    "ConsentAction",
+    "ConsentEntry",
+    "ConsentEvidence",
+    "ConsentState",
+    "ConsentStatus",
+    "Finding",
+    "LedgerRecord",
+    "LegalBasis",
+    "Method",
+    "Permission",
+    "Standing",
+    "States",
+    "VerifyReport",
+    "canonical",
+    "carried_refusals",
+    "checkpoint_root",
+    "commitment_of",
+    "entries_for_event",
+    "fold",
+    "is_known",
+    "jurisdiction",
+    "jurisdiction_of",
+    "link_of",
+    "method_name",
+    "needs_confirmation",
+    "permission",
+    "record_after",
+    "refusal_of_method",
+]
