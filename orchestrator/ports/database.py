@@ -35,17 +35,60 @@ class DueCounts:
 class UnitOfWork(Protocol):
     """One transaction: everything in it happens, or nothing."""
 
-    contacts: Contacts
-    events: Events
-    purchases: Purchases
-    consents: Consents
-    suppressions: Suppressions
-    enrolments: Enrolments
-    messages: Messages
-    versions: Versions
-    firings: Firings
-    tokens: UsedTokens
-    coupons: Coupons
+    @property
+    def contacts(self) -> Contacts:
+        """See `Contacts`."""
+        ...
+
+    @property
+    def events(self) -> Events:
+        """See `Events`."""
+        ...
+
+    @property
+    def purchases(self) -> Purchases:
+        """See `Purchases`."""
+        ...
+
+    @property
+    def consents(self) -> Consents:
+        """See `Consents`."""
+        ...
+
+    @property
+    def suppressions(self) -> Suppressions:
+        """See `Suppressions`."""
+        ...
+
+    @property
+    def enrolments(self) -> Enrolments:
+        """See `Enrolments`."""
+        ...
+
+    @property
+    def messages(self) -> Messages:
+        """See `Messages`."""
+        ...
+
+    @property
+    def versions(self) -> Versions:
+        """See `Versions`."""
+        ...
+
+    @property
+    def firings(self) -> Firings:
+        """See `Firings`."""
+        ...
+
+    @property
+    def tokens(self) -> UsedTokens:
+        """See `UsedTokens`."""
+        ...
+
+    @property
+    def coupons(self) -> Coupons:
+        """See `Coupons`."""
+        ...
 
     def savepoint(self) -> AbstractContextManager[None]:
         """A part that can fail alone: an exception undoes it and passes on."""
@@ -73,6 +116,14 @@ class Database(Protocol):
 
         Raises TransientError when the database cannot be reached or is full.
         """
+        ...
+
+    def read(self) -> AbstractContextManager[UnitOfWork]:
+        """One unchanging view on the calling thread, beside the writers; writing fails."""
+        ...
+
+    async def query(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work`, which only reads, off the event loop and beside the writers."""
         ...
 
     async def run(self, lane: Lane, work: Callable[[UnitOfWork], T]) -> T:

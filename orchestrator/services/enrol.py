@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any, Final
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.enrolments import EndReason, Enrolment, LastEntry, NewEnrolment
 from orchestrator.domain.entries import Admission, FlowIndex, admission, index_of, lets_in
+from orchestrator.domain.errors import TransientError
 from orchestrator.domain.events import Event
 from orchestrator.domain.facts import run_facts
 from orchestrator.domain.flows import EventTrigger, Flow, FlowBook
@@ -17,8 +19,10 @@ from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, Ver
 from orchestrator.domain.journey import awaited_types, hear, key_text
 from orchestrator.domain.messages import CancelledReason
 from orchestrator.domain.timing import zone_of
-from orchestrator.ports import Clock, FlowLibrary, Ids, UnitOfWork
+from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
 from orchestrator.services.runs import Backdrop, read_backdrop
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = 200
 TRIES: Final = 5
@@ -50,11 +54,34 @@ class _Entry:
 class Enrolling:
     """Turns stored events into what happens to runs."""
 
-    def __init__(self, library: FlowLibrary, clock: Clock, ids: Ids) -> None:
+    def __init__(self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids) -> None:
+        self._database = database
         self._library = library
         self._clock = clock
         self._ids = ids
         self._index: tuple[VersionHash, FlowIndex] | None = None
+
+    async def run_once(self, limit: int = BATCH) -> int:
+        """Hear a batch of waiting events; returns how many people and events there were."""
+        named = await self._hear_named(limit)
+        unnamed = await self._database.run(Lane.ADVANCE, self.hear_without_contact)
+        return max(named, unnamed)
+
+    async def _hear_named(self, limit: int) -> int:
+        """A batch that fails as a whole is heard person by person, the culprit put aside."""
+        try:
+            return await self._database.run(Lane.ADVANCE, lambda uow: self.hear_waiting(uow, limit))
+        except TransientError:
+            raise
+        except Exception:
+            if limit == 1:
+                log.exception("an event cannot be heard and is put aside for a while")
+                await self._database.run(Lane.ADVANCE, self.fail_oldest)
+                return 1
+        for _ in range(limit):
+            if not await self._hear_named(1):
+                break
+        return limit
 
     def hear_waiting(self, uow: UnitOfWork, limit: int = BATCH) -> int:
         """Hear the unprocessed events of up to `limit` people; returns how many events.

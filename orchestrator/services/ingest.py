@@ -24,7 +24,7 @@ from orchestrator.domain.purchases import (
     starts_now,
 )
 from orchestrator.ports import Ids, NewEvent, UnitOfWork
-from orchestrator.services.consent import entries_for_event
+from orchestrator.domain.consent import entries_for_event
 
 OWN_SOURCE: Final = "orchestrator"
 """The source of events that follow from others."""

@@ -1,0 +1,281 @@
+"""The composition root: settings in, a whole application out. Nothing else builds things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from orchestrator.channels.outbox import OutboxProvider
+from orchestrator.domain.errors import ConfigurationError, NotFound
+from orchestrator.domain.flows import Channel, FlowBook
+from orchestrator.flowfile import TemplateFile, check, load_file, load_text
+from orchestrator.flowfile.explain import explain_flow
+from orchestrator.flowfile.source import Source as FlowSource
+from orchestrator.observability import PrometheusMetrics
+from orchestrator.ports import Clock, Ids, Provider, Renderer, Source
+from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
+from orchestrator.rendering.message import MessageRenderer
+from orchestrator.rendering.pages import PageEnvironment
+from orchestrator.rendering.templates import has_template, load_folder, template_files
+from orchestrator.services.advance import Advancing
+from orchestrator.services.dispatch import Dispatching
+from orchestrator.services.enrol import Enrolling
+from orchestrator.services.intake import Intake
+from orchestrator.services.preferences import Preferences
+from orchestrator.services.results import Results
+from orchestrator.services.versions import Candidate, VersionLibrary
+from orchestrator.settings import Settings
+from orchestrator.sources.phones import normalise_phone
+from orchestrator.sources.standard import StandardSource
+from orchestrator.storage import migrate
+from orchestrator.storage.clock import clock_of
+from orchestrator.storage.engine import create_engine_for, sqlite_file
+from orchestrator.storage.expression_sql import register_functions
+from orchestrator.storage.identifiers import UuidIds
+from orchestrator.storage.lock import DaemonLock
+from orchestrator.storage.unit_of_work import SqlDatabase
+from orchestrator.web.app import create_app
+from orchestrator.web.pages import FOLDER as PAGES
+from orchestrator.web.parts import WebParts
+from orchestrator.web.security import Access
+
+_UPGRADE: Final = "run `orchestrator db upgrade` with this program's version"
+_DOWNGRADE: Final = "it was made by a newer version of this program: start that one"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatabase:
+    """A database whose schema is this program's."""
+
+    database: SqlDatabase
+    clock: Clock
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything a daemon runs."""
+
+    settings: Settings
+    database: SqlDatabase
+    clock: Clock
+    library: VersionLibrary
+    intake: Intake
+    enrolling: Enrolling
+    advancing: Advancing
+    dispatching: Dispatching
+    results: Results
+    providers: Mapping[Channel, Provider]
+    web: ASGIApp
+    access: Access
+    standing: Standing
+
+
+class Standing:
+    """Whether the daemon is starting, up or on its way out: what `/readyz` asks."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self.draining = False
+        self.checks: list[Callable[[], str | None]] = []
+
+    def reasons(self) -> list[str]:
+        """Why the process is not ready, a sentence each."""
+        found = [reason for check_one in self.checks if (reason := check_one())]
+        if not self.started:
+            found.append("starting")
+        if self.draining:
+            found.append("stopping")
+        return found
+
+
+# Databases --------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[OpenDatabase]:
+    """Open the database; an empty one gets its schema, another schema than ours is refused.
+
+    Raises ConfigurationError.
+    """
+    url = settings.database_url.get_secret_value()
+    match migrate.state(url):
+        case migrate.SchemaState.EMPTY:
+            migrate.upgrade(url)
+        case migrate.SchemaState.OLDER:
+            raise ConfigurationError(f"the database has an older schema: {_UPGRADE}")
+        case migrate.SchemaState.NEWER:
+            raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
+        case migrate.SchemaState.CURRENT:
+            pass
+    engine = create_engine_for(url, register_functions)
+    ids = UuidIds()
+    clock = clock_of(engine)
+    suppression_key = settings.suppression_key.get_secret_value().encode()
+    database = SqlDatabase(engine, clock, ids, suppression_key)
+    try:
+        yield OpenDatabase(database, clock, ids)
+    finally:
+        database.close()
+
+
+def upgrade_database(settings: Settings) -> tuple[str, str]:
+    """Bring the schema up to date; returns what it was and what it is."""
+    url = settings.database_url.get_secret_value()
+    before = migrate.state(url)
+    if before is migrate.SchemaState.NEWER:
+        raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
+    migrate.upgrade(url)
+    return before.value, migrate.state(url).value
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One daemon per SQLite file; PostgreSQL takes any number."""
+    file = sqlite_file(settings.database_url.get_secret_value())
+    if file is None:
+        yield
+        return
+    with DaemonLock(file):
+        yield
+
+
+# The marketers' files ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FilesRead:
+    """The flows file with its templates, and its text for showing findings in place."""
+
+    candidate: Candidate
+    source: FlowSource
+
+
+def read_files(flows: Path, templates: Path) -> FilesRead:
+    """Read and check the flows file and the templates it names. Raises ConfigurationError."""
+    loaded = load_file(flows)
+    sources = load_folder(templates)
+    known = [
+        TemplateFile(channel, name, f"{templates}/{path}")
+        for channel, name, path in template_files(sources)
+    ]
+    findings = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
+    candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings)
+    return FilesRead(candidate, loaded.source)
+
+
+def _compile(source: str, name: str) -> FlowBook:
+    book = load_text(source, name).book
+    if book is None:
+        raise NotFound(f"a published version of {name} can no longer be read")
+    return book
+
+
+# Adapters ---------------------------------------------------------------------------------
+
+
+def _providers(settings: Settings, clock: Clock) -> dict[Channel, Provider]:
+    urls = {
+        Channel.EMAIL: settings.email_url,
+        Channel.SMS: settings.sms_url,
+        Channel.WHATSAPP: settings.whatsapp_url,
+    }
+    return {channel: _provider(channel, found, clock) for channel, found in urls.items()}
+
+
+def _provider(channel: Channel, urls: tuple[SecretStr, ...], clock: Clock) -> Provider:
+    """The provider of a channel's first URL; failover to the others comes with more of them."""
+    scheme, _, rest = urls[0].get_secret_value().partition(":")
+    if scheme == "outbox":
+        return OutboxProvider(Path(rest or "var/outbox"), clock)
+    name = f"ORCHESTRATOR_{channel.value.upper()}_URL"
+    raise ConfigurationError(f"{name}: {scheme} is not available yet; write outbox:var/outbox")
+
+
+def _sources(settings: Settings) -> dict[str, Source]:
+    secrets = settings.webhook_secrets.get("standard", ())
+    if not secrets:
+        return {}
+    texts = [secret.get_secret_value() for secret in secrets]
+    return {"standard": StandardSource(texts, normalise_phone)}
+
+
+def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
+    folders = (p.folder for p in providers.values() if isinstance(p, OutboxProvider))
+    return tuple(dict.fromkeys(folders))
+
+
+# The whole --------------------------------------------------------------------------------
+
+
+@contextmanager
+def build(settings: Settings) -> Iterator[App]:
+    """Build a daemon. Raises ConfigurationError for what a person has to mend."""
+    with _alone(settings), open_database(settings) as opened:
+        yield _assemble(settings, opened)
+
+
+def _assemble(settings: Settings, opened: OpenDatabase) -> App:
+    database, clock, ids = opened.database, opened.clock, opened.ids
+    secret_keys = [key.get_secret_value() for key in settings.secret_key]
+    tokens = SignedLinkTokens(TokenSigner(secret_keys), clock)
+    links = Links(settings.base_url, tokens)
+
+    def renderer(book: FlowBook, templates: Mapping[str, str]) -> Renderer:
+        return MessageRenderer(book, templates, links)
+
+    metrics = PrometheusMetrics()
+    library = VersionLibrary(database, _compile, renderer)
+    providers = _providers(settings, clock)
+    results = Results(database, clock)
+    intake = Intake(database, library, clock, ids, metrics)
+    preferences = Preferences(database, library, clock, ids)
+    standing = Standing()
+    standing.checks.append(lambda: None if library.revision else "no flows have been published")
+    standing.checks.append(lambda: "results cannot be stored" if results.stuck else None)
+    token = settings.admin_token
+    access = Access(secret_keys, token.get_secret_value() if token else None)
+    parts = WebParts(
+        clock=clock,
+        database=database,
+        library=library,
+        links=tokens,
+        metrics=metrics,
+        access=access,
+        pages=PageEnvironment(PAGES),
+        sources=_sources(settings),
+        submit=intake.submit,
+        unsubscribe=preferences.unsubscribe,
+        ready=standing.reasons,
+        explain=explain_flow,
+        public_url=settings.base_url,
+        bind_host=settings.host,
+        outbox=_outboxes(providers),
+    )
+    return App(
+        settings=settings,
+        database=database,
+        clock=clock,
+        library=library,
+        intake=intake,
+        enrolling=Enrolling(database, library, clock, ids),
+        advancing=Advancing(database, library, clock, ids, metrics),
+        dispatching=Dispatching(database, library, providers, results, clock, ids, metrics),
+        results=results,
+        providers=providers,
+        web=create_app(parts),
+        access=access,
+        standing=standing,
+    )
+
+
+def login_link(app: App, now: datetime) -> str:
+    """A link that logs one person in once, within 15 minutes."""
+    return f"{app.settings.base_url}/login/{app.access.login_token(now)}"

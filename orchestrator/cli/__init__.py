@@ -1,0 +1,51 @@
+"""The command line: verbs and exit codes, nothing else.
+
+Exit codes: 0 done (warnings alone are 0), 1 at least one error, 2 usage, 3 configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from orchestrator.cli import consent, contacts, db, events, flows, messages, run
+from orchestrator.domain.errors import ConfigurationError, OrchestratorError
+
+FAILED: Final = 1
+MISCONFIGURED: Final = 3
+
+_typer = typer.Typer(
+    name="orchestrator",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Retention messaging for online shops: journeys in flows.yaml, by email and SMS.",
+)
+_typer.command("run")(run.run)
+_typer.command("init")(run.init)
+_typer.command("send-event")(events.send_event)
+_typer.command("check")(flows.check)
+_typer.command("explain")(flows.explain)
+_typer.command("messages")(messages.messages)
+_typer.add_typer(contacts.app, name="contacts")
+_typer.add_typer(consent.app, name="consent")
+_typer.add_typer(db.app, name="db")
+
+
+def app() -> None:
+    """The `orchestrator` command: what is expected to go wrong ends in one clear line."""
+    try:
+        _typer()
+    except ConfigurationError as error:
+        _complain(error)
+        sys.exit(MISCONFIGURED)
+    except OrchestratorError as error:
+        _complain(error)
+        sys.exit(FAILED)
+
+
+def _complain(error: Exception) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"orchestrator: {error}", markup=False)
