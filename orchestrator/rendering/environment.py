@@ -290,6 +290,10 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         inner = LoopContext | Namespace | TemplateModule | TemplateReference | Macro
         return isinstance(obj, inner) and super().is_safe_attribute(obj, attr, value)
 
+    def wrap_str_format(self, value: Any) -> None:  # noqa: ARG002  # Jinja2's signature
+        """`format` and `format_map` pad to any width, so they are no exception here."""
+        return
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Arithmetic on numbers of ordinary size; `+` joins texts and lists within bounds."""
         numeric = _ordinary(left) and _ordinary(right)
@@ -367,11 +371,12 @@ def _crossing(name: str) -> Iterator[None]:
 
 
 def _place(traceback: TracebackType | None, name: str) -> tuple[str, int | None]:
-    place, line = name, None
+    """The innermost line of the template that was asked for, else of the one it stumbled in."""
+    places: dict[str, int] = {}
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")
         if isinstance(template, Template):
-            place = str(template.name)
-            line = template.get_corresponding_lineno(traceback.tb_lineno)
+            places[str(template.name)] = template.get_corresponding_lineno(traceback.tb_lineno)
         traceback = traceback.tb_next
-    return place, line
+    place = name if name in places or not places else next(reversed(places))
+    return place, places.get(place)

@@ -41,7 +41,10 @@ def quantity(value: object, locale: str) -> str:
 
 
 def day(value: object, locale: str) -> str:
-    """A date in words: `15 December 2026`. Takes a date, a time or ISO 8601 text; none is empty."""
+    """A date in words, `December 15, 2026` in `en`; none is empty.
+
+    Takes a date, a time, or the ISO 8601 text of one; other text stays as it is.
+    """
     known = moment(value)
     if isinstance(known, date):
         return format_date(known, "long", locale=_locale(locale))

@@ -32,6 +32,7 @@ _UNSAFE = re.compile(
 )
 """Control characters, those that turn the direction of what follows, and runs of space."""
 _TOKENS = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
+_URI = re.compile(r"https?://[\x21-\x3b\x3d\x3f-\x7e]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}"
@@ -104,7 +105,7 @@ def _headers(envelope: MailEnvelope, mail: RenderedEmail) -> list[str]:
     if envelope.list_name:
         lines.append(_list_id(envelope.list_name, envelope.list_title, domain))
     if envelope.unsubscribe_url:
-        lines.append(_token_header("List-Unsubscribe", f"<{envelope.unsubscribe_url}>"))
+        lines.append(_unsubscribe(envelope.unsubscribe_url))
         lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
     if envelope.feedback_id:
         lines.append(_token_header("Feedback-ID", envelope.feedback_id))
@@ -178,6 +179,12 @@ def _list_id(list_name: str, title: str, domain: str) -> str:
     return _token_header("List-Id", f"{spoken}<{label}.{domain}>")
 
 
+def _unsubscribe(url: str) -> str:
+    if not _URI.fullmatch(url):
+        raise RenderFailed("headers", None, f"this cannot be an unsubscribe link: {url[:80]!r}")
+    return _token_header("List-Unsubscribe", f"<{url}>")
+
+
 def _token_header(name: str, value: str) -> str:
     """A header that machines read: never encoded, folded only after a comma and a space."""
     folded = value.replace(", ", ",\r\n ")
@@ -194,13 +201,11 @@ def _part(subtype: str, content: str) -> bytes:
         encoding, body = "base64", _base64(data.replace(b"\n", b"\r\n"))
     else:
         encoding, body = "quoted-printable", b2a_qp(data).replace(b"\n", b"\r\n")
-    if not body.endswith(b"\r\n"):
-        body += b"\r\n"
     head = (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + body + b"\r\n"
 
 
 _BEYOND_ASCII: Final = bytes(range(128, 256))

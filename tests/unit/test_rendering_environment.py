@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.errors import RenderFailed
+from orchestrator.domain.expressions.shapes import Kind, Record
+from orchestrator.domain.expressions.vocabulary import EVENT
+from orchestrator.rendering.environment import MAX_OUTPUT, MessageEnvironment
+from orchestrator.rendering.names import number, shaped
+
+FACTS = {
+    "event": {
+        "items": [{"name": "Tea & <b>honey</b>", "quantity": 2, "price": "4.50"}],
+        "data": {"shelf": {"row": 3}, "items": "a field, not a method"},
+    }
+}
+
+
+def render(source: str, event: Mapping[str, Any] | None = None, *, escaping: bool = True) -> str:
+    environment = MessageEnvironment(
+        {"page.html": source, "other.html": "other {{ event.total }}"},
+        escaping=escaping,
+        baked={"theme": {"accent": "#0b5a7a"}},
+    )
+    facts = {"event": shaped(event or FACTS["event"], EVENT)}
+    return environment.rendered(environment.compiled("page.html"), facts)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("{{ event.items[0].name }}", "Tea &amp; &lt;b&gt;honey&lt;/b&gt;"),
+        ("{{ event.items[0].price * event.items[0].quantity }}", "9.00"),
+        ("{{ event.data.items }}", "a field, not a method"),
+        ("{{ event['data']['shelf']['row'] }}", "3"),
+        ("{% for item in event.items %}{{ loop.index }}/{{ loop.length }}{% endfor %}", "1/1"),
+        ("{{ event.items|map(attribute='quantity')|join('+') }}", "2"),
+        ("{{ theme.accent }}", "#0b5a7a"),
+        ("{{ 'tea'.upper() ~ '!' }}", "TEA!"),
+        ("{{ _('Hello') }}", "Hello"),
+        ("{{ 2.345|round(1) }}", "2.3"),
+        ("{{ 'a-b'|replace('-', '+') }}", "a+b"),
+    ],
+)
+def test_templates_say_what_the_facts_hold(source: str, wanted: str) -> None:
+    assert render(source) == wanted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "event.order_id",
+        "event.total",
+        "event.product",
+        "event.product.anything",
+        "event.tracking.url",
+        "event.contact.first_name",
+        "event.data.missing",
+        "event.data.missing.deeper",
+    ],
+)
+def test_known_but_absent_is_none_and_prints_nothing(path: str) -> None:
+    assert render(f"{{% if {path} is none %}}none{{% endif %}}[{{{{ {path} }}}}]") == "none[]"
+
+
+def test_a_loop_over_what_was_not_given_does_nothing() -> None:
+    event = {"type": "checkout.started"}
+    assert render("{% for item in event.items %}x{% else %}empty{% endfor %}", event) == "empty"
+    assert render("{% for item in event.data.list %}x{% endfor %}", event) == ""
+
+
+def test_escaping_is_off_where_it_is_not_asked_for() -> None:
+    assert render("{{ event.items[0].name }}", escaping=False) == "Tea & <b>honey</b>"
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("{{ evnt.total }}", 1, "'evnt' is undefined"),
+        ("\n{{ event.totl }}", 2, 'unknown name "totl", did you mean "total"?'),
+        ("{{ event.items[0].prise }}", 1, 'did you mean "price"?'),
+        ("a\nb\n{% if %}", 3, "Expected an expression"),
+        ("{% include 'nowhere.html' %}", 1, 'there is no template "nowhere.html"'),
+        ("{{ 1 / 0 }}", 1, "division by zero"),
+        ("{{ 'text' - 1 }}", 1, "unsupported operand"),
+        ("{{ event.total|safe }}", 1, "No filter named 'safe'"),
+    ],
+)
+def test_a_mistake_names_template_line_and_cause(source: str, line: int, message: str) -> None:
+    with pytest.raises(RenderFailed) as failure:
+        render(source)
+    assert (failure.value.template, failure.value.line) == ("page.html", line)
+    assert message in failure.value.message
+
+
+GROWING = (
+    "{{% set n = namespace(t={first}) %}}"
+    "{{% for i in range(40) %}}{{% set n.t = {more} %}}{{% endfor %}}{{{{ n.t }}}}"
+)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}",
+        "{% for a in range(100000) %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% include 'page.html' %}{% include 'page.html' %}",
+        "{% extends 'page.html' %}",
+        "{% set n = namespace(t='x' * 9) %}",
+        GROWING.format(first="'xxxxxxxx'", more="n.t ~ n.t"),
+        GROWING.format(first="'xxxxxxxx'", more="n.t + n.t"),
+        GROWING.format(first="[1]", more="n.t + n.t"),
+        GROWING.format(first="9", more="n.t * n.t"),
+        GROWING.format(first="'aa'", more="n.t|replace('a', 'aa')"),
+        "{{ 9 ** 99999999 }}",
+        "{{ 'x' * 999999999 }}",
+        "{{ [0] * 999999999 }}",
+        "{{ '%0999999999d' % 1 }}",
+        "{{ '%0999999999d'|format(1) }}",
+        "{{ 'x'.ljust(999999999) }}",
+        "{{ 'x'|center(999999999) }}",
+        "{{ '{:>999999999}'.format(1) }}",
+        "{{ 1|round(999999999) }}",
+    ],
+)
+def test_what_could_run_away_is_stopped(source: str) -> None:
+    with pytest.raises(RenderFailed):
+        render(source)
+
+
+def test_output_has_a_limit() -> None:
+    event = {"data": {"text": "x" * 10_000}}
+    source = "{% for i in range(ROUNDS) %}{{ event.data.text }}{% endfor %}"
+    assert len(render(source.replace("ROUNDS", "99"), event)) == 990_000
+    with pytest.raises(RenderFailed, match=f"{MAX_OUTPUT:,}"):
+        render(source.replace("ROUNDS", "101"), event)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__ }}",
+        "{{ event.__class__ }}",
+        "{{ event.items.__class__ }}",
+        "{{ event.update({'a': 1}) }}",
+        "{{ self.__init__ }}",
+        "{{ (1).to_bytes(9, 'big') }}",
+        "{{ range.__call__ }}",
+        "{{ namespace.__init__.__globals__ }}",
+        "{{ _.__globals__ }}",
+        "{{ event.data|attr('clear') }}",
+    ],
+)
+def test_templates_do_not_reach_into_python(source: str) -> None:
+    with pytest.raises(RenderFailed):
+        render(source)
+
+
+def test_unknown_names_are_found_without_rendering() -> None:
+    source = "{% if false %}\n{{ evnt.total }}{{ event.total }}{{ _('x') }}\n{% endif %}"
+    environment = MessageEnvironment({"page.html": source}, escaping=True)
+    (failure,) = environment.unknown_names("page.html", ["event"])
+    assert failure.line == 2
+    assert failure.message == 'unknown name "evnt", did you mean "event"?'
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("12.90", Decimal("12.90")),
+        (3, Decimal(3)),
+        (1.5, Decimal("1.5")),
+        ("0", Decimal(0)),
+        (None, None),
+        (True, None),
+        ("twelve", None),
+        ("NaN", None),
+        ("1e999999", None),
+        ("1e-999999", None),
+    ],
+)
+def test_numbers_are_decimals_of_ordinary_size(value: object, wanted: Decimal | None) -> None:
+    assert number(value) == wanted
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*EVENT.fields, "strange"]), json))
+def test_every_known_field_exists_whatever_an_event_brings(event: dict[str, Any]) -> None:
+    facts = shaped(event, EVENT)
+    assert set(facts) == set(EVENT.fields)
+    for item in facts["items"]:
+        assert item["price"] is None or item["price"].is_finite()
+
+
+def test_an_open_group_keeps_what_it_was_given() -> None:
+    output = shaped({"code": "TEA"}, Record("a step's output", rest=Kind.ANYTHING))
+    assert output == {"code": "TEA"}
