@@ -143,8 +143,7 @@ class Calls:
             hint = "write a dotted name such as 'product.viewed'"
             return self._to.unknown(kind.lineno, len(kind.value) + 2, message, hint)
         for keyword in node.kwargs:
-            shape = EVENT.fields.get(keyword.key, Kind.ANYTHING)
-            if not isinstance(shape, Kind):
+            if not isinstance(EVENT.at(keyword.key) or Kind.ANYTHING, Kind):
                 self._unknown_field(keyword, EVENT)
         window = self._to.translate(node.args[1])
         return tree.CountEvents(at, kind.value, window, self._fields(node))

@@ -24,7 +24,7 @@ _MOST_BRACKETS = 20
 _MOST_PREFIXES = 10
 _ENVIRONMENT = Environment(autoescape=True)  # only its lexer and parser are used
 _PREFIXES = frozenset({"not", "-", "+"})
-_ESCAPE = re.compile(r"\\(?![\\'\"nt]|u(?!d[89a-f])[0-9a-f]{4})", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\(?:[\\'\"nt]|u(?!d[89a-f])[0-9a-f]{4})|(?P<wrong>\\)", re.IGNORECASE)
 
 #: What people write from habit, and what it is called here. Longest first.
 _SLIPS = (
@@ -128,7 +128,7 @@ def _token(offset: int, kind: str, value: str) -> Iterator[Token]:
 
 
 def _check_text(offset: int, value: str) -> None:
-    wrong = _ESCAPE.search(value)
+    wrong = next((found for found in _ESCAPE.finditer(value) if found["wrong"]), None)
     if wrong:
         place = offset + wrong.start()
         _fail(place, 2, "a backslash begins nothing known here", r"write \\ for a backslash")

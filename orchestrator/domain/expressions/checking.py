@@ -31,10 +31,11 @@ from orchestrator.domain.expressions.nodes import (
     walk,
 )
 from orchestrator.domain.expressions.shapes import Kind, Many, Record, Shape, name_of
+from orchestrator.domain.expressions.vocabulary import EVENT_COUNTED, ITEM
 from orchestrator.domain.expressions.wording import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
 
@@ -90,12 +91,12 @@ def _problems_at(node: Node) -> Iterator[Problem]:  # noqa: C901 - one case for 
         case Has(whole=whole, element=element):
             yield from _has(whole, element)
         case AnyItem(fields=fields):
-            yield from _fields(fields)
+            yield from _fields(fields, ITEM.fields)
         case DurationOf(amount=amount):
             yield from _duration(node, amount)
         case CountEvents(window=window, fields=fields):
             yield from _expect(window, Kind.DURATION)
-            yield from _fields(fields)
+            yield from _fields(fields, {**ITEM.fields, **EVENT_COUNTED})
         case Item():
             yield from _item(node)
         case _:
@@ -269,12 +270,15 @@ def _has(whole: Node, element: Node) -> Iterator[Problem]:
         yield _at(whole, f"has() looks into a list, not into {name_of(shape)}", hint)
 
 
-def _fields(fields: tuple[tuple[str, Node], ...]) -> Iterator[Problem]:
+def _fields(fields: tuple[tuple[str, Node], ...], known: Mapping[str, Shape]) -> Iterator[Problem]:
     for name, value in fields:
-        shape = shape_of(value)
-        if isinstance(shape, (Many, Record)) or shape is Kind.NOTHING:
-            message = f"{name}={written(value)}: {name_of(shape)} is not one value"
+        shape, wanted = shape_of(value), known.get(name, Kind.ANYTHING)
+        if shape not in {Kind.TEXT, Kind.NUMBER, Kind.TRUTH, Kind.ANYTHING}:
+            message = f"{name}={written(value)}: {name_of(shape)} cannot be asked for"
             yield _at(value, message, "compare with one text, number or truth value")
+        elif not _compatible(wanted, shape):
+            message = f"{name} is {name_of(wanted)}, {written(value)} is {name_of(shape)}"
+            yield _at(value, message, f"compare {name} with {name_of(wanted)}")
 
 
 def _duration(node: DurationOf, amount: Node) -> Iterator[Problem]:

@@ -47,6 +47,7 @@ from orchestrator.domain.expressions.values import (
     text_of,
     truth,
 )
+from orchestrator.domain.expressions.vocabulary import EVENT_COUNTED, ITEM
 
 EventCounter: TypeAlias = Callable[[str, timedelta, Mapping[str, Value]], int]
 
@@ -116,11 +117,12 @@ def event_field(event: Mapping[str, object], name: str) -> Value:
 
     A field of the event itself comes first, then one of its product, then one of its data.
     """
+    if name in EVENT_COUNTED:
+        return read(event.get(name), EVENT_COUNTED[name])
     product, data = event.get("product"), event.get("data")
-    for place in (event, product, data):
-        if isinstance(place, Mapping) and place.get(name) is not None:
-            return read(place[name], Kind.ANYTHING)
-    return None
+    if isinstance(product, Mapping) and product.get(name) is not None:
+        return read(product[name], ITEM.fields.get(name, Kind.ANYTHING))
+    return read(data.get(name), Kind.ANYTHING) if isinstance(data, Mapping) else None
 
 
 def value_of(node: Node, scope: Scope) -> Value:
@@ -283,7 +285,8 @@ def _any_item(node: AnyItem, scope: Scope) -> bool:
 def _matches(item: object, wanted: Mapping[str, Value]) -> bool:
     fields = read(item, Record("item"))
     return isinstance(fields, Mapping) and all(
-        same(read(fields.get(name), Kind.ANYTHING), value) for name, value in wanted.items()
+        same(read(fields.get(name), ITEM.fields.get(name, Kind.ANYTHING)), value)
+        for name, value in wanted.items()
     )
 
 

@@ -25,7 +25,10 @@ _ZONE = r"Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9]"
 #: Dates and times kept as text (ISO 8601 extended format; without a zone they are UTC). Only what
 #: matches exists on the calendar, so that PostgreSQL can cast it without failing.
 TIME_TEXT = rf"^(?:{_DAY})(?:[T ](?:{_CLOCK})(?:{_ZONE})?)?$"
+#: Numbers kept as text.
+AMOUNT_TEXT = r"^-?[0-9]{1,40}(?:[.][0-9]{1,40})?$"
 _TIME_TEXT = re.compile(TIME_TEXT)
+_AMOUNT_TEXT = re.compile(AMOUNT_TEXT)
 
 
 def read(raw: object, shape: Shape) -> Value:
@@ -38,7 +41,7 @@ def read(raw: object, shape: Shape) -> Value:
         case Kind.TEXT:
             return raw if isinstance(raw, str) else None
         case Kind.NUMBER:
-            return read_number(raw)
+            return _read_amount(raw)
         case Kind.TRUTH:
             return raw if isinstance(raw, bool) else None
         case Kind.TIME:
@@ -47,6 +50,13 @@ def read(raw: object, shape: Shape) -> Value:
             return raw if isinstance(raw, timedelta) else None
         case Kind.ANYTHING | Kind.NOTHING:
             return _read_anything(raw)
+
+
+def _read_amount(raw: object) -> Decimal | None:
+    """A number field may come as decimal text: that is how money travels in JSON."""
+    if isinstance(raw, str):
+        return read_number(Decimal(raw)) if _AMOUNT_TEXT.fullmatch(raw) else None
+    return read_number(raw)
 
 
 def _read_list(raw: object, of: Shape) -> tuple[Value, ...] | None:

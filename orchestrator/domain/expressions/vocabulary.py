@@ -64,6 +64,11 @@ EVENT = Record(
         "consent": Record("event.consent", _texts("email sms whatsapp tracking")),
     },
 )
+#: The event's own fields that `count_events` can ask for; other names mean its product's or data's.
+EVENT_COUNTED: dict[str, Kind] = {
+    **dict.fromkeys(("checkout_id", "order_id", "currency", "checkout_url", "text"), Kind.TEXT),
+    **dict.fromkeys(("total", "rating", "score"), Kind.NUMBER),
+}
 CHECKOUT = Record(
     "checkout",
     {**_BASKET, "status": Kind.TEXT, **dict.fromkeys(("started_at", "updated_at"), Kind.TIME)},

@@ -1,0 +1,191 @@
+"""From the tree of an expression to a condition over rows of `contact`.
+
+What a value must be is asked from outside in: a comparison knows the kind of its sides, and a
+side that is of another kind for some person is NULL for that person, as it is missing in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import and_, case, false, func, not_, or_, true
+
+from orchestrator.domain.expressions import Expression, Kind, Many, Value
+from orchestrator.domain.expressions.audience import audience_problems, is_fixed
+from orchestrator.domain.expressions.nodes import (
+    AllOf,
+    AnyOf,
+    Choice,
+    Comparison,
+    Default,
+    Has,
+    IsNone,
+    Item,
+    ListOf,
+    Node,
+    Not,
+    Path,
+    Segment,
+    shape_of,
+)
+from orchestrator.domain.expressions.shapes import Record
+from orchestrator.domain.expressions.values import contains, truth
+from orchestrator.storage.expression_sql.dialects import Database, Postgresql, Sql, Sqlite, fixed
+from orchestrator.storage.expression_sql.values import Values
+
+_DATABASES: dict[str, Database] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
+
+
+def compile_condition(
+    expression: Expression,
+    *,
+    now: datetime,
+    dialect: str,
+    segments: Mapping[str, Expression] | None = None,
+    tables: Mapping[str, Mapping[str, Value]] | None = None,
+) -> Sql:
+    """The condition over rows of `contact` that chooses the people an expression holds for.
+
+    It is never NULL, so it may be negated and selected. On SQLite its connection needs
+    `register_functions`.
+
+    Args:
+        expression: a condition without problems by `audience_problems`.
+        now: the moment of asking, aware UTC.
+        dialect: `sqlite` or `postgresql`.
+        segments: every segment an expression may name, free of cycles.
+        tables: contents of `tables` in flows.yaml.
+
+    Raises:
+        ValueError: the expression cannot be asked in SQL; the loader refuses such audiences.
+    """
+    for part in (expression, *(segments or {}).values()):
+        for problem in audience_problems(part):
+            msg = f"{part.text!r}: {problem.message}"
+            raise ValueError(msg)
+    compiler = _Conditions(_DATABASES[dialect], now, segments or {}, tables or {})
+    return compiler.holds(expression.root)
+
+
+class _Conditions(Values):
+    """Compiles conditions; none of them is ever NULL."""
+
+    def holds(self, node: Node) -> Sql:
+        """Whether a node used as a condition holds."""
+        if is_fixed(node):
+            return true() if truth(self.fixed_value(node)) else false()
+        match node:
+            case Segment():
+                return self.holds(self.segments[node.name].root)
+            case Not():
+                return not_(self.holds(node.operand))
+            case AllOf():
+                return and_(*map(self.holds, node.operands))
+            case AnyOf():
+                return or_(*map(self.holds, node.operands))
+            case Comparison():
+                return and_(*(self._compared(*pair) for pair in node.pairs()))
+            case IsNone():
+                present = self.present(node.operand)
+                return present if node.negated else not_(present)
+            case Has():
+                return self._member(node.element, node.whole)
+            case _:
+                return self._true(node)
+
+    def _true(self, node: Node) -> Sql:
+        match node:
+            case Choice():
+                return self.either(node, self.holds)
+            case Default():
+                present = self.present(node.operand)
+                return case((present, self.holds(node.operand)), else_=self.holds(node.fallback))
+            case Path() if node.shape is Kind.ANYTHING:
+                place, keys = self.place(node)
+                return self.database.true(place, keys)
+            case _ if shape_of(node) is Kind.ANYTHING:
+                number = self.read(node, Kind.NUMBER)
+                return func.coalesce(self._ordered("!=", number, fixed(0, Kind.NUMBER)), false())
+            case _:
+                return func.coalesce(self.read(node, Kind.TRUTH), false())
+
+    def present(self, node: Node) -> Sql:
+        """Whether a node has a value."""
+        shape = shape_of(node)
+        if is_fixed(node):
+            return false() if self.fixed_value(node) is None else true()
+        match node:
+            case Choice():
+                return self.either(node, self.present)
+            case Default():
+                return or_(self.present(node.operand), self.present(node.fallback))
+            case Path() if isinstance(shape, Record):
+                return true()
+            case Path() if isinstance(shape, Many) or shape is Kind.ANYTHING:
+                place, keys = self.place(node)
+                return self.database.present(place, keys, many=isinstance(shape, Many))
+            case ListOf():
+                return true()
+            case Item() if isinstance(shape, Kind):
+                return self.entry(node, lambda value: true() if value is not None else false())
+            case _:
+                kind = shape if isinstance(shape, Kind) else Kind.NUMBER
+                known = Kind.NUMBER if kind is Kind.ANYTHING else kind
+                return self.read(node, known).is_not(None)
+
+    def _compared(self, left: Node, sign: str, right: Node) -> Sql:
+        if sign == "in":
+            return self._member(left, right)
+        if sign == "not in":
+            known = and_(self.present(left), self._askable(left, right))
+            return and_(known, not_(self._member(left, right)))
+        shape = shape_of(right) if shape_of(left) is Kind.ANYTHING else shape_of(left)
+        kind = shape if isinstance(shape, Kind) else Kind.TEXT
+        first, second = self.read(left, kind), self.read(right, kind)
+        if sign == "!=":
+            equal = func.coalesce(self._ordered("==", first, second, kind), false())
+            return and_(self.present(left), self.present(right), not_(equal))
+        return func.coalesce(self._ordered(sign, first, second, kind), false())
+
+    def _ordered(self, sign: str, left: Sql, right: Sql, kind: Kind = Kind.NUMBER) -> Sql:
+        return self.database.ordered(sign, left, right, kind)
+
+    def _askable(self, part: Node, whole: Node) -> Sql:
+        """Whether it makes sense to ask for a part at all; never NULL."""
+        shape = shape_of(whole)
+        if is_fixed(whole) and not isinstance(whole, ListOf):
+            value = self.fixed_value(whole)
+            if isinstance(value, str):
+                return self.read(part, Kind.TEXT).is_not(None)
+            return true() if isinstance(value, tuple) else false()
+        if isinstance(whole, ListOf):
+            return true()
+        if shape is Kind.TEXT:
+            return and_(self.present(whole), self.read(part, Kind.TEXT).is_not(None))
+        if isinstance(shape, Many):
+            return self.present(whole)
+        return self._contained(part, whole).is_not(None)
+
+    def _member(self, part: Node, whole: Node) -> Sql:
+        if isinstance(whole, ListOf):
+            return or_(false(), *(self._compared(part, "==", item) for item in whole.items))
+        if shape_of(whole) is Kind.TEXT:
+            found = self.database.part_of(self.read(part, Kind.TEXT), self.read(whole, Kind.TEXT))
+            return func.coalesce(found, false())
+        if is_fixed(whole):
+            return self._member_of_fixed(part, self.fixed_value(whole))
+        return func.coalesce(self._contained(part, whole), false())
+
+    def _member_of_fixed(self, part: Node, whole: Value) -> Sql:
+        if is_fixed(part):
+            return true() if contains(whole, self.fixed_value(part)) else false()
+        return false()
+
+    def _contained(self, part: Node, whole: Node) -> Sql:
+        shape, kind = shape_of(whole), shape_of(part)
+        many = isinstance(shape, Many)
+        if not isinstance(kind, Kind) or kind is Kind.ANYTHING:
+            kind = shape.of if isinstance(shape, Many) and isinstance(shape.of, Kind) else Kind.TEXT
+        place, keys = self.place(whole)
+        return self.database.contains(place, keys, self.read(part, kind), kind, many=many)
