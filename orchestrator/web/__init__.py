@@ -1,0 +1,1 @@
+"""HTTP: webhooks in, public pages, the admin API and the marketers' pages."""

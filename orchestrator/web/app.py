@@ -1,0 +1,133 @@
+"""The HTTP application: one table of routes, and what every request passes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from orchestrator.domain.errors import TransientError
+from orchestrator.web.api import create_api
+from orchestrator.web.middleware import AccessLog, HostCheck, SafeHeaders, allowed_hosts
+from orchestrator.web.operations import Operations
+from orchestrator.web.pages import page
+from orchestrator.web.pages.inside import InsidePages
+from orchestrator.web.pages.login import LoginPages
+from orchestrator.web.pages.sessions import Sessions
+from orchestrator.web.parts import WebParts
+from orchestrator.web.public import PublicPages
+from orchestrator.web.webhooks import COME_BACK, Webhooks
+
+_logger = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_WORDS: Final = {
+    404: ("Not here", "There is nothing under this address."),
+    405: ("Not this way", "This address does not take such requests."),
+    503: ("Not now", "We cannot do this at the moment. Please try again soon."),
+    500: ("Our mistake", "Something went wrong on our side. It has been written down."),
+}
+
+
+def create_app(parts: WebParts) -> Starlette:
+    """The application; it opens nothing and starts nothing by itself."""
+    routes = _routes(parts)
+    known = {
+        route.path.strip("/").partition("/")[0]
+        for route in routes
+        if isinstance(route, Route | Mount)
+    }
+    hosts = allowed_hosts(parts.public_url, parts.bind_host)
+    problems = _Problems(parts)
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(AccessLog, parts.metrics, known),
+            Middleware(SafeHeaders),
+            Middleware(HostCheck, hosts),
+        ],
+        exception_handlers={
+            HTTPException: problems.http,
+            TransientError: problems.transient,
+            Exception: problems.unexpected,
+        },
+    )
+
+
+def _routes(parts: WebParts) -> list[BaseRoute]:
+    operations, webhooks, public = Operations(parts), Webhooks(parts), PublicPages(parts)
+    sessions = Sessions(parts)
+    login, inside = LoginPages(parts, sessions), InsidePages(parts, sessions)
+    return [
+        Route("/healthz", operations.alive),
+        Route("/readyz", operations.ready),
+        Route("/metrics", operations.figures),
+        Route("/webhooks/{source}", webhooks.receive, methods=["POST"]),
+        *_both("/u/{token}", public.ask_unsubscribe, public.unsubscribe),
+        *_both("/login", login.form, login.enter),
+        *_both("/login/{token}", login.link, login.enter_by_link),
+        Route("/logout", login.leave, methods=["POST"]),
+        Route("/", inside.journeys),
+        Route("/outbox", inside.outbox),
+        Route("/outbox/{message}", inside.message),
+        Route("/outbox/{message}/html", inside.mail),
+        Mount("/api", create_api(parts)),
+    ]
+
+
+def _both(path: str, get: Endpoint, post: Endpoint) -> list[Route]:
+    """A page and its form under one path, so that any other method is 405."""
+
+    async def either(request: Request) -> Response:
+        return await (post if request.method == "POST" else get)(request)
+
+    return [Route(path, either, methods=["GET", "POST"])]
+
+
+class _Problems:
+    """Errors as answers: a page for browsers, JSON for programs."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+
+    async def http(self, request: Request, error: Exception) -> Response:
+        """What routing itself refuses: 404 and 405."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = error.headers if isinstance(error, HTTPException) else None
+        answer = self._answer(request, status)
+        answer.headers.update(headers or {})
+        return answer
+
+    async def transient(self, request: Request, error: Exception) -> Response:
+        """The database is out of reach: come back later."""
+        _logger.warning("a request could not be served now", exc_info=error)
+        answer = self._answer(request, 503)
+        answer.headers["retry-after"] = str(COME_BACK)
+        return answer
+
+    async def unexpected(self, request: Request, error: Exception) -> Response:
+        """A mistake of ours; the caller learns no more than that."""
+        del error  # the server's own log shows it, redacted
+        return self._answer(request, 500)
+
+    def _answer(self, request: Request, status: int) -> Response:
+        title, text = _WORDS.get(status, _WORDS[500])
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse({"code": HTTPStatus(status).name.lower(), "message": text}, status)
+        return page(
+            self._parts.pages,
+            "problem.html",
+            brand=self._parts.brand,
+            status=status,
+            title=title,
+            text=text,
+        )
