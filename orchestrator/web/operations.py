@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from orchestrator.domain.errors import TransientError
 from orchestrator.observability import CONTENT_TYPE
-from orchestrator.ports import DueCounts, Lane
+from orchestrator.ports import DueCounts
 from orchestrator.web.parts import WebParts
 
 _logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Operations:
         """The waiting work; a database out of reach must not hide the other figures."""
         now = self._parts.clock.now()
         try:
-            return await self._parts.database.run(Lane.RESULTS, lambda uow: uow.due_counts(now))
+            return await self._parts.database.query(lambda uow: uow.due_counts(now))
         except TransientError:
             _logger.warning("the waiting work could not be counted", exc_info=True)
             return None

@@ -10,8 +10,8 @@ from starlette.responses import HTMLResponse
 from orchestrator.domain.flows import Brand
 from orchestrator.rendering.pages import PageEnvironment
 
-TEMPLATES: Final = Path(__file__).with_name("templates")
-"""The folder a `PageEnvironment` is made from."""
+FOLDER: Final = Path(__file__).with_name("templates")
+"""The templates a `PageEnvironment` is made from."""
 
 LOCALE: Final = "en"
 """The language our own sentences are written in so far."""
