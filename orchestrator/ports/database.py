@@ -126,6 +126,22 @@ class Database(Protocol):
         """Run `work`, which only reads, off the event loop and beside the writers."""
         ...
 
+    def read(self) -> AbstractContextManager[UnitOfWork]:
+        """One unchanging view of the database, beside the writers; writing in it fails.
+
+        For listings and look-ups: on SQLite it does not wait for the one writer.
+        Raises TransientError when the database cannot be reached.
+        """
+        ...
+
+    async def query(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run `work`, which only reads, in such a view, off the event loop."""
+        ...
+
     async def run(self, lane: Lane, work: Callable[[UnitOfWork], T]) -> T:
-        """Run `work` in a transaction of its own, off the event loop, by order of lane."""
+        """Run `work` in a transaction of its own, off the event loop, by order of lane.
+
+        Work that other transactions got in the way of runs again, up to three times: it must
+        have no effect outside the transaction.
+        """
         ...

@@ -209,6 +209,7 @@ class CouponRow(SQLModel, table=True):
             sqlite_where=text("pool <> ''"),
             postgresql_where=text("pool <> ''"),
         ),
+        Index("ix_coupon_contact", "contact_id"),
         Index(
             "uq_coupon_holder",
             "enrolment_id",

@@ -18,7 +18,6 @@ from orchestrator.storage.tables.base import (
 )
 from orchestrator.storage.types import ExactDecimal, Json, UtcDateTime
 
-
 WAITING_EVENT = text("processed_at IS NULL AND parked_at IS NULL")
 
 
@@ -26,7 +25,16 @@ class ContactRow(SQLModel, table=True):
     """A person, with or without an address yet; `orders_*` are kept by ingest."""
 
     __tablename__ = "contact"
-    __table_args__ = (Index("ix_contact_created_at", "created_at"), HOT)
+    __table_args__ = (
+        Index("ix_contact_created_at", "created_at"),
+        Index(
+            "ix_contact_merged_into",
+            "merged_into",
+            sqlite_where=text("merged_into IS NOT NULL"),
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
+        HOT,
+    )
 
     id: str = id_column(primary=True)
     shard: int = shard_column()
@@ -139,7 +147,7 @@ class CheckoutRow(SQLModel, table=True):
     """The newest state of a checkout; `started_at` once `checkout.started` was emitted."""
 
     __tablename__ = "checkout"
-    __table_args__ = (HOT,)
+    __table_args__ = (Index("ix_checkout_contact", "contact_id"), HOT)
 
     id: str = Field(sa_column=Column(Text, primary_key=True))
     shard: int = shard_column()

@@ -1,0 +1,123 @@
+"""Statements over many rows at once, whatever their number.
+
+A list travels as one parameter (an array, or JSON text), so that a statement reads the same
+for one row and for a thousand, is compiled once, and never meets SQLite's limit of variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column as SqlColumn
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Table,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from orchestrator.storage.json_text import json_text
+from orchestrator.storage.types import EPOCH, MICROSECOND
+
+Values = Mapping[str, Any]
+AnyRow = Row[*tuple[Any, ...]]
+"""A row of any number of columns."""
+
+
+def on_postgresql(connection: Connection) -> bool:
+    """Whether rows can be locked one by one (else SQLite: one writer at a time)."""
+    return connection.dialect.name == "postgresql"
+
+
+def among(
+    connection: Connection, member: ColumnElement[Any], values: Iterable[Any]
+) -> ColumnElement[bool]:
+    """`member IN (values)` with one parameter."""
+    wanted = list(values)
+    if on_postgresql(connection):
+        return member == any_(bindparam(None, wanted, type_=ARRAY(member.type)))
+    text = json_text([_on_sqlite(member.type, value) for value in wanted])
+    each = func.json_each(bindparam(None, text, type_=Text)).table_valued("value")
+    return member.in_(select(each.c.value))
+
+
+def rows_of(
+    connection: Connection, columns: Sequence[SqlColumn[Any]], rows: Iterable[Values]
+) -> FromClause:
+    """Rows as a table with these columns, to be joined or to update from."""
+    if on_postgresql(connection):
+        text = json_text(
+            [{one.name: _on_postgresql(row[one.name]) for one in columns} for row in rows]
+        )
+        return (
+            func.jsonb_to_recordset(cast(bindparam(None, text, type_=Text), JSONB))
+            .table_valued(*[column(one.name, one.type) for one in columns], name="rows")
+            .render_derived(with_types=True)
+        )
+    text = json_text(
+        [{one.name: _on_sqlite(one.type, row[one.name]) for one in columns} for row in rows]
+    )
+    each = func.json_each(bindparam(None, text, type_=Text)).table_valued("value", name="each")
+    fields = [
+        type_coerce(func.json_extract(each.c.value, f"$.{one.name}"), one.type).label(one.name)
+        for one in columns
+    ]
+    return select(*fields).select_from(each).subquery("rows")
+
+
+def _on_postgresql(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _on_sqlite(kind: Any, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return (value - EPOCH) // MICROSECOND
+    if isinstance(kind, Uuid) and value is not None:
+        return value.replace("-", "")
+    return value
+
+
+def insert_into(connection: Connection, table: Table) -> PostgresInsert | SqliteInsert:
+    """An INSERT that knows ON CONFLICT."""
+    return postgres_insert(table) if on_postgresql(connection) else sqlite_insert(table)
+
+
+def insert_new(
+    connection: Connection, table: Table, rows: Sequence[Values], returning: SqlColumn[Any]
+) -> set[Any]:
+    """Insert the rows that break no unique key; returns a column of those that went in.
+
+    Give rows in the order of their key: two transactions then cannot wait for each other.
+    """
+    if not rows:
+        return set()
+    statement = insert_into(connection, table).on_conflict_do_nothing().returning(returning)
+    return set(connection.scalars(statement, [dict(row) for row in rows]))
+
+
+def lock_rows(connection: Connection, table: Table, ids: Iterable[str]) -> None:
+    """Lock rows in the order of their ids, before an update that would lock them in any order."""
+    if on_postgresql(connection):
+        connection.execute(
+            select(table.c.id)
+            .where(among(connection, table.c.id, ids))
+            .order_by(table.c.id)
+            .with_for_update()
+        )

@@ -1,0 +1,122 @@
+"""People in the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from orchestrator.domain.contacts import Contact, OrderHistory, Resolution
+from orchestrator.domain.events import ContactFields
+from orchestrator.domain.identifiers import ContactId
+from orchestrator.ports.runtime import Ids
+from orchestrator.storage.batches import AnyRow, among, lock_rows, rows_of
+from orchestrator.storage.merging import Refold
+from orchestrator.storage.resolution import Resolver
+from orchestrator.storage.tables import contact, contact_identity
+
+C: Final = contact.c
+I: Final = contact_identity.c  # noqa: E741 - as the other tables' letters
+_FIXED: Final = frozenset({"id", "shard", "created_at", "updated_at"})
+_EXTERNAL_ID: Final = (
+    select(func.min(I.value)).where(I.contact_id == C.id, I.kind == "id").scalar_subquery()
+)
+
+
+class SqlContacts:
+    """`ports.Contacts` on one connection; `refold` renews the consent of merged contacts."""
+
+    def __init__(self, connection: Connection, ids: Ids, refold: Refold) -> None:
+        self._connection = connection
+        self._ids = ids
+        self._refold = refold
+
+    def resolve(self, people: Sequence[ContactFields], now: datetime) -> list[Resolution]:
+        """Find or create the contact of each, in the order given; identities are normalised.
+
+        The contacts are locked until the transaction ends; an empty email or phone is filled
+        from the identity. Raises ValueError for somebody without any identity.
+        """
+        return Resolver(self._connection, self._ids, self._refold, now).resolve(people)
+
+    def find(self, kind: str, value: str) -> ContactId | None:
+        """The contact an identity leads to."""
+        found: ContactId | None = self._connection.scalar(
+            select(I.contact_id).where(I.kind == kind, I.value == value)
+        )
+        return found
+
+    def load(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
+        """Contacts by id; ids that do not exist are left out."""
+        return self._read(_people().where(among(self._connection, C.id, ids)))
+
+    def lock(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
+        """Like `load`, holding each row's lock until the transaction ends; in order of id."""
+        # Two statements: one alone would look up the shop's id before it has the lock.
+        wanted = list(ids)
+        lock_rows(self._connection, contact, wanted)
+        return self.load(wanted)
+
+    def update(self, changes: Mapping[ContactId, Mapping[str, Any]], now: datetime) -> None:
+        """Write columns of contacts: `email`, `orders_count`, `tags` and so on.
+
+        Raises ValueError for a column that does not exist or is not to be changed.
+        """
+        alike: dict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+        for one, values in changes.items():
+            if values:
+                alike[frozenset(values)].append({**values, "id": one})
+        lock_rows(self._connection, contact, changes)
+        for names, rows in alike.items():
+            self._write(sorted(names), rows, now)
+
+    def _write(self, names: Sequence[str], rows: Sequence[dict[str, Any]], now: datetime) -> None:
+        if unknown := [name for name in names if name not in C or name in _FIXED]:
+            raise ValueError(f"no column of a contact to write: {', '.join(unknown)}")
+        new = rows_of(self._connection, [C.id, *(C[name] for name in names)], rows)
+        self._connection.execute(
+            update(contact)
+            .where(C.id == new.c.id)
+            .values({name: new.c[name] for name in names})
+            .values(updated_at=now)
+        )
+
+    def _read(self, wanted: Select[Any]) -> dict[ContactId, Contact]:
+        return {row.id: _contact(row) for row in self._connection.execute(wanted)}
+
+
+def _people() -> Select[Any]:
+    return select(contact, _EXTERNAL_ID.label("external_id"))
+
+
+def _contact(row: AnyRow) -> Contact:
+    return Contact(
+        id=row.id,
+        email=row.email,
+        phone=row.phone,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        locale=row.locale,
+        timezone=row.timezone,
+        country=row.country,
+        tracking=row.tracking,
+        tags=tuple(row.tags),
+        attributes=row.attributes,
+        source=row.source,
+        orders=OrderHistory(
+            count=row.orders_count,
+            total=row.orders_total,
+            first_at=row.orders_first_at,
+            last_at=row.orders_last_at,
+            skus=tuple(row.orders_skus),
+            categories=tuple(row.orders_categories),
+        ),
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        erased_at=row.erased_at,
+        merged_into=row.merged_into,
+        external_id=row.external_id,
+    )

@@ -1,0 +1,130 @@
+"""Engines for the two databases, set up so that what was committed survives a power cut."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from orchestrator.domain.errors import ConfigurationError
+from orchestrator.storage.json_text import json_text
+
+BUSY_SECONDS: Final = 5
+"""How long SQLite waits for another process's lock."""
+CONNECTIONS: Final = 8
+READ_ONLY: Final = "orchestrator_read_only"
+"""Execution option of connections that only read."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -32000",  # KiB
+)
+
+OnConnect = Callable[[sqlite3.Connection], None]
+
+
+def create_engine_for(url: str, on_connect: OnConnect | None = None) -> Engine:
+    """An engine for `sqlite:///path/file.db` or `postgresql://user@host/database`.
+
+    `on_connect` is called with every new SQLite connection, to register functions.
+    Raises ConfigurationError for any other address; the message never holds the address,
+    which may carry a password.
+    """
+    address = parse_url(url)
+    if address.get_backend_name() == "sqlite":
+        return _sqlite(address, on_connect)
+    return _postgresql(address)
+
+
+def parse_url(url: str) -> URL:
+    """The address as SQLAlchemy takes it, with the driver this program brings."""
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise _unfit("it is no address") from None
+    match address.drivername:
+        case "sqlite":
+            if address.database in (None, "", ":memory:"):
+                raise _unfit("a database in memory forgets everything")
+            return address.set(drivername="sqlite+pysqlite")
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return address.set(drivername="postgresql+psycopg")
+        case other:
+            raise _unfit(f"{other} is not supported")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite address; None for PostgreSQL."""
+    address = parse_url(url)
+    return Path(address.database or "") if address.get_backend_name() == "sqlite" else None
+
+
+def _unfit(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"ORCHESTRATOR_DATABASE_URL: {why}; write sqlite:///var/orchestrator.db "
+        "or postgresql://user@host/database"
+    )
+
+
+def _common() -> dict[str, Any]:
+    return {
+        "json_serializer": json_text,
+        "json_deserializer": json.loads,
+        "hide_parameters": True,  # errors are logged, and parameters are people's data
+    }
+
+
+def _sqlite(address: URL, on_connect: OnConnect | None) -> Engine:
+    folder = Path(address.database or "").parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unfit(f"the folder {folder} cannot be made ({error.strerror})") from None
+    engine = create_engine(
+        address, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}, **_common()
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        if on_connect is not None:
+            on_connect(connection)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock before it reads: it can never find that it read too early.
+        reading = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {int(reading)}")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(address: URL) -> Engine:
+    engine = create_engine(
+        address,
+        # No prepared statements: PgBouncer in transaction mode changes the session underneath.
+        connect_args={"prepare_threshold": None, "connect_timeout": 5},
+        isolation_level="READ COMMITTED",
+        pool_size=CONNECTIONS,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        **_common(),
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(READ_ONLY):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    return engine

@@ -1,0 +1,196 @@
+"""The journal of events in the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, and_, case, insert, or_, select, update
+
+from orchestrator.domain.events import Event
+from orchestrator.domain.identifiers import ContactId, EventId, shard_of
+from orchestrator.ports.people import NewEvent
+from orchestrator.ports.runtime import Clock
+from orchestrator.storage.batches import AnyRow, among, insert_new, rows_of
+from orchestrator.storage.tables import contact, event, event_key
+
+V: Final = event.c
+K: Final = event_key.c
+_FIELDS: Final = (
+    V.id,
+    V.source,
+    V.source_id,
+    V.type,
+    V.contact_id,
+    V.occurred_at,
+    V.received_at,
+    V.payload,
+)
+_WAITING: Final = and_(V.processed_at.is_(None), V.parked_at.is_(None))
+_FIRST_LOOK: Final = 4
+"""Events looked at per contact wanted, before looking further."""
+
+
+class SqlEvents:
+    """`ports.Events` on one connection."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def known(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which (source, source id) pairs are stored already."""
+        asked = [{"source": source, "source_id": source_id} for source, source_id in keys]
+        wanted = rows_of(self._connection, (K.source, K.source_id), asked)
+        found = select(K.source, K.source_id).join(
+            wanted, and_(K.source == wanted.c.source, K.source_id == wanted.c.source_id)
+        )
+        return set(self._connection.execute(found).tuples().all())
+
+    def insert(self, events: Sequence[NewEvent]) -> set[EventId]:
+        """Store events not stored yet; returns the ids of the new ones."""
+        ordered = sorted(events, key=lambda new: (new.event.source, new.event.source_id))
+        fresh: set[EventId] = insert_new(
+            self._connection, event_key, [_key(new) for new in ordered], K.event_id
+        )
+        if rows := [_row(new) for new in events if new.id in fresh]:
+            self._connection.execute(insert(event), rows)
+        return fresh
+
+    def lock_waiting_contacts(self, limit: int) -> list[ContactId]:
+        """Lock up to `limit` contacts that have unprocessed events, skipping locked ones.
+
+        Contacts whose first event waits for its `retry_at` are left out.
+        """
+        now = self._clock.now()
+        window = limit * _FIRST_LOOK
+        while True:
+            waiting = (
+                select(V.contact_id)
+                .where(_WAITING, V.contact_id.is_not(None), _ripe(V, now), ~_held_up(now))
+                .order_by(V.id)
+                .limit(window)
+            )
+            found = self._connection.scalars(waiting).all()
+            locked = self._lock_contacts(list(dict.fromkeys(found)), limit)
+            if locked or len(found) < window:
+                return locked
+            window *= _FIRST_LOOK
+
+    def _lock_contacts(self, ids: Sequence[ContactId], limit: int) -> list[ContactId]:
+        """The first `limit` that are free. Skipping needs no order: it never waits."""
+        locked: list[ContactId] = []
+        for start in range(0, len(ids), limit):
+            free = (
+                select(contact.c.id)
+                .where(among(self._connection, contact.c.id, ids[start : start + limit]))
+                .limit(limit - len(locked))
+                .with_for_update(skip_locked=True)
+            )
+            locked += self._connection.scalars(free)
+            if len(locked) == limit:
+                break
+        return sorted(locked)
+
+    def unprocessed(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
+        """Their unprocessed events in the order received, parked ones left out.
+
+        A person's list ends before the first event that waits for its `retry_at`.
+        """
+        mine = among(self._connection, V.contact_id, ids)
+        now = self._clock.now()
+        found: dict[ContactId, list[Event]] = defaultdict(list)
+        for one in self._find(mine, _WAITING, _ripe(V, now), ~_held_up(now)):
+            if one.contact_id is not None:
+                found[one.contact_id].append(one)
+        return dict(found)
+
+    def lock_without_contact(self, limit: int) -> list[Event]:
+        """Lock unprocessed events that name nobody, skipping locked ones."""
+        nameless = (
+            select(*_FIELDS)
+            .where(_WAITING, V.contact_id.is_(None), _ripe(V, self._clock.now()))
+            .order_by(V.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [_event(row) for row in self._connection.execute(nameless)]
+
+    def load(self, ids: Iterable[EventId]) -> dict[EventId, Event]:
+        """Events by id."""
+        return {one.id: one for one in self._find(among(self._connection, V.id, ids))}
+
+    def mark_processed(self, ids: Iterable[EventId], now: datetime) -> None:
+        """Journeys have heard these."""
+        heard = update(event).where(among(self._connection, V.id, ids))
+        self._connection.execute(heard.values(processed_at=now))
+
+    def fail(self, ids: Iterable[EventId], now: datetime, retry_at: datetime, tries: int) -> None:
+        """Count a failed try: the event waits until `retry_at`, and after `tries` is parked."""
+        self._connection.execute(
+            update(event)
+            .where(among(self._connection, V.id, ids))
+            .values(
+                attempts=V.attempts + 1,
+                retry_at=retry_at,
+                parked_at=case((V.attempts + 1 >= tries, now), else_=None),
+            )
+        )
+
+    def _find(self, *conditions: ColumnElement[bool]) -> list[Event]:
+        wanted = select(*_FIELDS).where(*conditions).order_by(V.id)
+        return [_event(row) for row in self._connection.execute(wanted)]
+
+
+def _ripe(columns: Any, now: datetime) -> ColumnElement[bool]:
+    """Not put off to later."""
+    return or_(columns.retry_at.is_(None), columns.retry_at <= now)
+
+
+def _held_up(now: datetime) -> ColumnElement[bool]:
+    """Behind an event of the same person that is put off: order matters more than speed."""
+    before = event.alias("before").c
+    return (
+        select(before.id)
+        .where(
+            before.contact_id == V.contact_id,
+            before.processed_at.is_(None),
+            before.parked_at.is_(None),
+            before.id < V.id,
+            ~_ripe(before, now),
+        )
+        .correlate(event)
+        .exists()
+    )
+
+
+def _event(row: AnyRow) -> Event:
+    return Event(*row)
+
+
+def _key(new: NewEvent) -> dict[str, Any]:
+    return {
+        "source": new.event.source,
+        "source_id": new.event.source_id,
+        "shard": shard_of(f"{new.event.source}/{new.event.source_id}"),
+        "event_id": new.id,
+        "received_at": new.received_at,
+    }
+
+
+def _row(new: NewEvent) -> dict[str, Any]:
+    return {
+        "id": new.id,
+        "shard": shard_of(new.contact_id or new.id),
+        "source": new.event.source,
+        "source_id": new.event.source_id,
+        "type": new.event.type,
+        "contact_id": new.contact_id,
+        "occurred_at": new.event.occurred_at,
+        "received_at": new.received_at,
+        "payload": dict(new.event.payload),
+        "processed_at": new.received_at if new.processed else None,
+        "attempts": 0,
+    }

@@ -1,0 +1,69 @@
+"""JSON as it is stored: compact, sorted, readable, and never refused by a database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def json_text(value: Any) -> str:
+    """The text of a value: keys sorted, no spaces, Decimal as plain digits in quotes.
+
+    NUL and lone surrogates become U+FFFD: PostgreSQL's jsonb and UTF-8 have no place for
+    them. Raises ValueError for NaN and infinities (RFC 8259 section 6 knows none) and
+    TypeError for what JSON cannot say.
+    """
+    text = _dump(value)
+    if "\\u0000" in text or not _is_utf8(text):
+        return _dump(_clean(value))
+    return text
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=False,
+        allow_nan=False,
+        sort_keys=True,
+        separators=(",", ":"),
+        default=_plain,
+    )
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case Mapping():
+            return dict(value)
+        case set() | frozenset():
+            return sorted(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            text = value.replace("\0", _REPLACEMENT)
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case Mapping():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case _:
+            return value
