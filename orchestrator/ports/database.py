@@ -119,14 +119,6 @@ class Database(Protocol):
         ...
 
     def read(self) -> AbstractContextManager[UnitOfWork]:
-        """One unchanging view on the calling thread, beside the writers; writing fails."""
-        ...
-
-    async def query(self, work: Callable[[UnitOfWork], T]) -> T:
-        """Run `work`, which only reads, off the event loop and beside the writers."""
-        ...
-
-    def read(self) -> AbstractContextManager[UnitOfWork]:
         """One unchanging view of the database, beside the writers; writing in it fails.
 
         For listings and look-ups: on SQLite it does not wait for the one writer.
