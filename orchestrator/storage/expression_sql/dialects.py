@@ -75,8 +75,11 @@ class Database(Protocol):
     kind than asked for, is NULL.
     """
 
-    def read(self, column: Sql, path: Sequence[str], kind: Kind) -> Sql:
-        """The value at a place, if it is of a kind."""
+    def read(self, column: Sql, path: Sequence[str], kind: Kind, *, declared: bool) -> Sql:
+        """The value at a place, if it is of a kind.
+
+        Only a place declared to be of that kind may hold a number or a time as text.
+        """
 
     def present(self, column: Sql, path: Sequence[str], *, many: bool) -> Sql:
         """Whether there is a value (or a list, if `many`) at a place; never NULL."""
@@ -109,9 +112,6 @@ class Database(Protocol):
 
     def part_of(self, part: Sql, whole: Sql) -> Sql:
         """Whether a text stands in another."""
-
-    def distance(self, later: Sql, earlier: Sql) -> Sql:
-        """The time between two times."""
 
     def identity(self, column: Sql) -> Sql:
         """An id as text."""
@@ -146,8 +146,9 @@ def nothing(kind: Kind) -> Sql:
 class Sqlite:
     """SQLite, with the functions of `register_functions`."""
 
-    def read(self, column: Sql, path: Sequence[str], kind: Kind) -> Sql:
-        return type_coerce(func.expr_read(kind.name, column, *path), TYPES[kind])
+    def read(self, column: Sql, path: Sequence[str], kind: Kind, *, declared: bool) -> Sql:
+        function = func.expr_read if declared else func.expr_read_free
+        return type_coerce(function(kind.name, column, *path), TYPES[kind])
 
     def present(self, column: Sql, path: Sequence[str], *, many: bool) -> Sql:
         return func.expr_present(_group(many=many), column, *path, type_=Boolean())
@@ -187,10 +188,6 @@ class Sqlite:
     def part_of(self, part: Sql, whole: Sql) -> Sql:
         return func.instr(whole, part) > 0
 
-    def distance(self, later: Sql, earlier: Sql) -> Sql:
-        micros = type_coerce(later, BigInteger()) - type_coerce(earlier, BigInteger())
-        return type_coerce(micros, Span())
-
     def identity(self, column: Sql) -> Sql:
         return func.expr_uuid(type_coerce(column, Text()), type_=Text())
 
@@ -212,8 +209,9 @@ def _whole(number: Sql) -> Sql | None:
 class Postgresql:
     """PostgreSQL 13 or later."""
 
-    def read(self, column: Sql, path: Sequence[str], kind: Kind) -> Sql:
-        return self._read(_at(column, path), kind)
+    def read(self, column: Sql, path: Sequence[str], kind: Kind, *, declared: bool) -> Sql:
+        value = _at(column, path)
+        return self._read(value, kind) if declared else self._read_free(value, kind)
 
     def _read(self, value: Sql, kind: Kind) -> Sql:
         match kind:
@@ -230,7 +228,7 @@ class Postgresql:
             case Kind.TIME:
                 return _time(value)
             case _:
-                return null()
+                return nothing(kind)
 
     def present(self, column: Sql, path: Sequence[str], *, many: bool) -> Sql:
         value = _at(column, path)
@@ -278,18 +276,22 @@ class Postgresql:
     def event_field(self, payload: Sql, name: str, kind: Kind) -> Sql:
         if name in EVENT_COUNTED:
             same = EVENT_COUNTED[name] is kind
-            return self._read(_at(payload, (name,)), kind) if same else null()
+            return self._read(_at(payload, (name,)), kind) if same else nothing(kind)
         product, data = _at(payload, ("product", name)), _at(payload, ("data", name))
         declared = ITEM.fields.get(name)
-        of_product = null() if declared not in {None, kind} else self._of(product, kind, declared)
+        read = self._read_free if declared is None else self._read
+        of_product = read(product, kind) if declared in {None, kind} else nothing(kind)
         known = and_(product.is_not(None), _typeof(product) != "null")
-        return case((known, of_product), else_=self._of(data, kind, None))
+        return case((known, of_product), else_=self._read_free(data, kind))
 
-    def _of(self, value: Sql, kind: Kind, declared: object) -> Sql:
-        """A value of a kind; only a declared number may come as text, and no time is declared."""
-        if kind is Kind.NUMBER and declared is None:
-            return case((_typeof(value) == "number", self._read(value, kind)))
-        return null() if kind is Kind.TIME else self._read(value, kind)
+    def _read_free(self, value: Sql, kind: Kind) -> Sql:
+        match kind:
+            case Kind.NUMBER:
+                return case((_typeof(value) == "number", self._read(value, kind)))
+            case Kind.TIME:
+                return nothing(kind)
+            case _:
+                return self._read(value, kind)
 
     def calculate(self, sign: str, left: Sql, right: Sql) -> Sql:
         left, right = _numeric(left), _numeric(right)
@@ -320,9 +322,6 @@ class Postgresql:
 
     def part_of(self, part: Sql, whole: Sql) -> Sql:
         return func.strpos(collate(whole, "C"), part) > 0
-
-    def distance(self, later: Sql, earlier: Sql) -> Sql:
-        return type_coerce(later - earlier, Span())
 
     def identity(self, column: Sql) -> Sql:
         return cast(column, Text())

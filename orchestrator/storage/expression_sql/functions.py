@@ -63,6 +63,11 @@ def _read(kind: str, text: str | None, *path: str) -> str | int | None:
     return _stored(read(_place(text, path), Kind[kind]))
 
 
+def _read_free(kind: str, text: str | None, *path: str) -> str | int | None:
+    value = read(_place(text, path), Kind.ANYTHING)
+    return _stored(value) if _is(value, kind) else None
+
+
 def _present(kind: str, text: str | None, *path: str) -> bool:
     return read(_place(text, path), _shape(kind)) is not None
 
@@ -95,7 +100,7 @@ def _length(kind: str, text: str | None, *path: str) -> int | None:
 
 def _event_field(kind: str, text: str, name: str) -> str | int | None:
     value = event_field(_parsed(text), name)
-    return _stored(read(value, Kind[kind]) if _is(value, kind) else None)
+    return _stored(value) if _is(value, kind) else None
 
 
 def _is(value: Value, kind: str) -> bool:
@@ -129,6 +134,7 @@ def _uuid(text: str) -> str:
 
 _FUNCTIONS: dict[str, Callable[..., str | int | None]] = {
     "expr_read": _read,
+    "expr_read_free": _read_free,
     "expr_present": _present,
     "expr_true": _true,
     "expr_joined": _joined,

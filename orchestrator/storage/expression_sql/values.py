@@ -127,7 +127,7 @@ class Values(ABC):
         place = json_place(node.parts[1:])
         if place is None:
             return column(node.parts[1:], self.database, self.now)
-        return self.database.read(*place, kind)
+        return self.database.read(*place, kind, declared=node.shape is kind)
 
     def either(self, node: Choice, compiled: Callable[[Node], Sql]) -> Sql:
         """The branch that a choice takes."""
@@ -174,7 +174,7 @@ class Values(ABC):
             return self._shifted(self.read(moment, kind), shift, back=node.sign == "-")
         if kind is Kind.DURATION and shape_of(node.left) is Kind.TIME:
             later, earlier = self.read(node.left, Kind.TIME), self.read(node.right, Kind.TIME)
-            return self.database.distance(later, earlier)
+            return type_coerce(later - earlier, Span())
         return nothing(kind)
 
     @staticmethod
