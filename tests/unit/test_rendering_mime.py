@@ -169,7 +169,9 @@ def test_any_body_arrives_as_it_was(text: str, html: str) -> None:
     legal(content)
     for part, sent in zip(parsed(content).iter_parts(), (text, html), strict=True):
         wanted = sent.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        assert part.get_payload(decode=True).replace(b"\r\n", b"\n") == wanted
+        payload = part.get_payload(decode=True)
+        assert isinstance(payload, bytes)
+        assert payload.replace(b"\r\n", b"\n") == wanted
 
 
 @pytest.mark.parametrize(
