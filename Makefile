@@ -33,7 +33,7 @@ help: ## this list
 
 .PHONY: run
 run: $(VENV)/run.stamp ## start the daemon: FLOWS=examples/quickstart.yaml for another journey file
-	@$(if $(FLOWS),ORCHESTRATOR_FLOWS='$(FLOWS)') exec $(VENV)/bin/orchestrator run
+	@$(if $(FLOWS),ORCHESTRATOR_FLOWS='$(FLOWS)') exec $(VENV)/bin/orchestrator run --write-secrets
 
 .PHONY: test
 test: lint ## lint, then every test but the slow ones, PostgreSQL included

@@ -19,7 +19,7 @@ from orchestrator.flowfile import TemplateFile, check, load_file, load_text
 from orchestrator.flowfile.explain import explain_flow
 from orchestrator.flowfile.source import Source as FlowSource
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import Clock, Ids, Provider, Renderer, Source
+from orchestrator.ports import CheckpointSigner, Clock, Ids, Provider, Renderer, Source
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
 from orchestrator.rendering.pages import PageEnvironment
@@ -39,6 +39,7 @@ from orchestrator.storage.clock import clock_of
 from orchestrator.storage.engine import create_engine_for, sqlite_file
 from orchestrator.storage.expression_sql import register_functions
 from orchestrator.storage.identifiers import UuidIds
+from orchestrator.storage.ledger_signing import HmacCheckpointSigner
 from orchestrator.storage.lock import DaemonLock
 from orchestrator.storage.unit_of_work import SqlDatabase
 from orchestrator.web.app import create_app
@@ -75,6 +76,7 @@ class App:
     providers: Mapping[Channel, Provider]
     web: ASGIApp
     access: Access
+    signer: CheckpointSigner
     standing: Standing
 
 
@@ -272,6 +274,7 @@ def _assemble(settings: Settings, opened: OpenDatabase) -> App:
         providers=providers,
         web=create_app(parts),
         access=access,
+        signer=HmacCheckpointSigner(secret_keys),
         standing=standing,
     )
 

@@ -13,8 +13,9 @@ from typing import Final
 
 import uvicorn
 
-from orchestrator.bootstrap import App, login_link, read_files
+from orchestrator.bootstrap import App, FilesRead, login_link, read_files
 from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.findings import Severity
 from orchestrator.flowfile.report import render_findings
 from orchestrator.ports import Lane
 from orchestrator.schedule import Tick, Ticks
@@ -46,7 +47,10 @@ class _Server(uvicorn.Server):
 
 
 async def serve(app: App, say: Callable[[str], None]) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code. `say` tells the person at the terminal."""
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    `say` tells the person at the terminal.
+    """
     listener = _listen(app)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -99,7 +103,9 @@ def tick_table(app: App) -> list[Tick]:
         return int(await asyncio.to_thread(app.library.refresh))
 
     async def checkpoint() -> int:
-        return await database.run(Lane.IMPORT, lambda uow: make_checkpoint(uow, app.clock.now()))
+        return await database.run(
+            Lane.IMPORT, lambda uow: make_checkpoint(uow, app.clock.now(), app.signer)
+        )
 
     return [
         Tick("hear events", short, app.enrolling.run_once, enrol.BATCH),
@@ -107,7 +113,7 @@ def tick_table(app: App) -> list[Tick]:
         Tick("dispatch messages", short, app.dispatching.run_once, dispatch.BATCH),
         Tick("settle doubt", timedelta(seconds=5), settle_doubt),
         Tick("follow versions", timedelta(seconds=1), follow_versions),
-        Tick("sign the consent ledger", timedelta(minutes=1), checkpoint),
+        Tick("sign the consent ledger", timedelta(minutes=1), checkpoint, batch=1),
     ]
 
 
@@ -116,8 +122,7 @@ def publish_files(app: App, say: Callable[[str], None]) -> bool:
     settings = app.settings
     read = read_files(settings.flows, settings.templates)
     app.library.refresh()
-    if read.candidate.findings:
-        say(render_findings(read.candidate.findings, read.source))
+    _show(read, say)
     if not read.candidate.publishable:
         if not app.library.revision:
             return False
@@ -126,6 +131,16 @@ def publish_files(app: App, say: Callable[[str], None]) -> bool:
     published = publish(app.database, app.library, read.candidate, "start", app.clock)
     log.info("flows are live", extra={"version": published.version[:12]})
     return True
+
+
+def _show(read: FilesRead, say: Callable[[str], None]) -> None:
+    """Errors in full; warnings are `check`'s to tell."""
+    findings = read.candidate.findings
+    errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+    if errors:
+        say(render_findings(errors, read.source))
+    if warnings := len(findings) - len(errors):
+        say(f"{warnings} warnings about {read.candidate.name}: `orchestrator check` shows them")
 
 
 def _listen(app: App) -> socket.socket:

@@ -65,6 +65,17 @@ def has_template(sources: Mapping[str, str], channel: Channel, name: str) -> boo
     return f"{channel.value}/{name}{SUFFIXES[channel]}" in sources
 
 
+def template_files(sources: Mapping[str, str]) -> list[tuple[Channel, str, str]]:
+    """Channel, `group/name` and path of every template a step can name; variants once each."""
+    found: list[tuple[Channel, str, str]] = []
+    for channel in Channel:
+        for path in of_channel(sources, channel):
+            group, _, file = path.rpartition("/")
+            if group and path.endswith(SUFFIXES[channel]):
+                found.append((channel, f"{group}/{file.partition('.')[0]}", f"{channel}/{path}"))
+    return found
+
+
 def localised(
     sources: Mapping[str, str], name: str, suffix: str, locale: str | None, default: str
 ) -> tuple[str, str]:

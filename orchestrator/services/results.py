@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from orchestrator.ports import (
     MessageChange,
     UnitOfWork,
 )
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = 200
 GATHER: Final = 0.05
@@ -90,6 +93,12 @@ class Results:
                 del self._waiting[: len(batch)]
 
     async def _write(self, batch: Sequence[Result]) -> bool:
+        """Whether a batch has been dealt with.
+
+        A result that cannot be written though the database is well is logged and let go: its
+        message stays `sending` until its lease ends, and is `unknown` then.
+        """
+
         def work(uow: UnitOfWork) -> None:
             write_results(uow, batch, self._clock)
 
@@ -97,6 +106,10 @@ class Results:
             await self._database.run(Lane.RESULTS, work)
         except TransientError:
             return False
+        except Exception:
+            if len(batch) > 1:
+                return all([await self._write([result]) for result in batch])
+            log.exception("a result was lost", extra={"message_id": batch[0].message.id})
         return True
 
 

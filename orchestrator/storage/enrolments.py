@@ -154,7 +154,7 @@ class SqlEnrolments:
 
     def end(self, ids: Iterable[EnrolmentId], reason: str, now: datetime) -> None:
         """End live runs; ended ones stay as they are."""
-        if statement := self._live(ids):
+        if (statement := self._live(ids)) is not None:
             ended = {"ended_at": now, "end_reason": reason, "due_at": None, "parked_at": None}
             self._connection.execute(statement.values(**ended, **_FREED))
 
@@ -165,7 +165,7 @@ class SqlEnrolments:
         is changing only if the row as it was before fits the condition, and a run under way
         was due before.
         """
-        if statement := self._live(ids):
+        if (statement := self._live(ids)) is not None:
             self._connection.execute(
                 statement.values(due_at=case((E.due_at <= now, E.due_at), else_=now))
             )
@@ -191,7 +191,7 @@ class SqlEnrolments:
 
         The try itself was counted when the run was claimed.
         """
-        if statement := self._live(ids):
+        if (statement := self._live(ids)) is not None:
             parked = case((E.attempts >= tries, now), else_=None)
             self._connection.execute(statement.values(due_at=retry_at, parked_at=parked, **_FREED))
 
