@@ -6,6 +6,8 @@ of classes) only the loader checks.
 
 from __future__ import annotations
 
+import json
+
 from orchestrator.flowfile.book import BOOK
 from orchestrator.flowfile.brand import LOCALE_PATTERN
 from orchestrator.flowfile.policies import POLICY
@@ -41,3 +43,8 @@ def json_schema() -> JsonSchema:
             },
         },
     }
+
+
+def schema_text() -> str:
+    """The schema as it is published in `docs/flows.schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
