@@ -36,6 +36,10 @@ class RenderContext:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+TEXT_NAMES: Final = ("topic", "class", "reason")
+"""Names at the top without fields."""
+
+
 class Vocabulary:
     """Facts under the names that the templates of one version know."""
 
@@ -54,9 +58,9 @@ class Vocabulary:
         self._roots: Mapping[str, Record] = {**ROOTS, "contact": Record("contact", fields)}
 
     @property
-    def names(self) -> frozenset[str]:
-        """Every name at the top but for step outputs."""
-        return frozenset((*self._roots, "topic", "class", "reason"))
+    def shapes(self) -> dict[str, Record]:
+        """The names at the top that have fields, but for step outputs."""
+        return {**self._roots, "brand": BRAND}
 
     def facts(self, context: RenderContext, locale: str) -> dict[str, Any]:
         """All variables of one message but for those that only the locale decides."""

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.flows import AttributeType, Brand, Channel, Topic
 from orchestrator.rendering import plain
-from orchestrator.rendering.context import RenderContext, Vocabulary, filters
+from orchestrator.rendering.context import TEXT_NAMES, RenderContext, Vocabulary, filters
 from orchestrator.rendering.environment import MessageEnvironment
 from orchestrator.rendering.styles import Sheet
 from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
@@ -50,6 +50,7 @@ class _Language:
         self, sources: Mapping[str, str], brand: Brand, vocabulary: Vocabulary, locale: str
     ) -> None:
         self.locale = locale
+        self._vocabulary = vocabulary
         shop = vocabulary.brand_in(locale)
         names = {"brand": shop, "locale": locale, "filler": _FILLER}
         side = direction(locale)
@@ -84,7 +85,8 @@ class _Language:
         return self._html.compiled(name), self._text.compiled(name)
 
     def unknown_names(self, name: str, known: Sequence[str]) -> list[RenderFailed]:
-        return self._html.unknown_names(name, (*known, "subject", "preheader"))
+        names = (*known, *TEXT_NAMES, "subject", "preheader")
+        return self._html.unknown_names(name, names, self._vocabulary.shapes)
 
     def render(self, name: str, facts: Mapping[str, Any], subject: str | None) -> RenderedEmail:
         page, text = self.template(name)
@@ -135,7 +137,7 @@ class EmailRenderer:
         try:
             language, name = self._language(template, locale)
             language.template(name)
-            return language.unknown_names(name, (*self._vocabulary.names, *outputs))
+            return language.unknown_names(name, outputs)
         except RenderFailed as failure:
             return [failure]
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, time
 from decimal import Decimal
-from difflib import get_close_matches
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,7 +23,6 @@ from jinja2 import (
     TemplateError,
     TemplateNotFound,
     TemplateSyntaxError,
-    meta,
     nodes,
 )
 from jinja2.environment import TemplateModule
@@ -36,6 +34,8 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
 from orchestrator.domain.errors import RenderFailed
+from orchestrator.domain.expressions.shapes import Shape
+from orchestrator.rendering.inspection import advice, unknown_names
 from orchestrator.rendering.names import Facts, NoFacts, NoList
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
             return record[name]
         except (KeyError, TypeError):
             return (
-                None if record.open_ended else self.undefined(hint=_advice(name, record), name=name)
+                None if record.open_ended else self.undefined(hint=advice(name, record), name=name)
             )
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -322,24 +322,15 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         with _crossing(str(template.name)), metered():
             return _joined(template.root_render_func(template.new_context(dict(facts))))
 
-    def unknown_names(self, name: str, known: Iterable[str]) -> list[RenderFailed]:
-        """Each top-level name the template uses that is neither given nor built in."""
+    def unknown_names(
+        self, name: str, known: Iterable[str], shapes: Mapping[str, Shape]
+    ) -> list[RenderFailed]:
+        """Each name or field the template uses that is neither given nor built in."""
         with _crossing(name):
             source, _, _ = self.loader.get_source(self, name)  # type: ignore[union-attr]
             tree = self.parse(source, name)
-        strange = meta.find_undeclared_variables(tree) - set(known) - set(self.globals)
-        found = []
-        for node in tree.find_all(nodes.Name):
-            if node.name in strange:
-                strange.discard(node.name)
-                advice = _advice(node.name, (*known, *self.globals))
-                found.append(RenderFailed(name, node.lineno, advice))
-        return found
-
-
-def _advice(name: object, known: Iterable[str]) -> str:
-    near = get_close_matches(str(name), list(known), n=1)
-    return f'unknown name "{name}"' + (f', did you mean "{near[0]}"?' if near else "")
+        found = unknown_names(tree, {*known, *self.globals, *shapes}, shapes)
+        return [RenderFailed(name, line, message) for line, message in found]
 
 
 def _shown(value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.flows import AttributeType, Brand, Channel, Topic
-from orchestrator.rendering.context import RenderContext, Vocabulary, filters
+from orchestrator.rendering.context import TEXT_NAMES, RenderContext, Vocabulary, filters
 from orchestrator.rendering.environment import MessageEnvironment
 from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
 
@@ -67,7 +67,8 @@ class SmsRenderer:
         try:
             environment, name, _ = self._environment(template, locale)
             environment.compiled(name)
-            return environment.unknown_names(name, (*self._vocabulary.names, *outputs))
+            names = (*TEXT_NAMES, *outputs)
+            return environment.unknown_names(name, names, self._vocabulary.shapes)
         except RenderFailed as failure:
             return [failure]
 

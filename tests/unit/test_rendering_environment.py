@@ -163,12 +163,32 @@ def test_templates_do_not_reach_into_python(source: str) -> None:
         render(source)
 
 
-def test_unknown_names_are_found_without_rendering() -> None:
-    source = "{% if false %}\n{{ evnt.total }}{{ event.total }}{{ _('x') }}\n{% endif %}"
-    environment = MessageEnvironment({"page.html": source}, escaping=True)
-    (failure,) = environment.unknown_names("page.html", ["event"])
-    assert failure.line == 2
-    assert failure.message == 'unknown name "evnt", did you mean "event"?'
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("{{ evnt.total }}", ['1: unknown name "evnt", did you mean "event"?']),
+        ("\n{{ event.totl }}", ['2: unknown name "totl", did you mean "total"?']),
+        ("{{ event['totl'] }}", ['1: unknown name "totl", did you mean "total"?']),
+        (
+            "{{ event.contact.frist_name }}",
+            ['1: unknown name "frist_name", did you mean "first_name"?'],
+        ),
+        ("{{ event.items[0].prise }}", ['1: unknown name "prise", did you mean "price"?']),
+        (
+            "{% for one in event.items %}\n{{ one.price }}{{ one.prise }}{% endfor %}",
+            ['2: unknown name "prise", did you mean "price"?'],
+        ),
+        ("{{ event.data.anything.goes }}{{ event.total }}{{ _('x') }}", []),
+        ("{{ event.type.upper() }}{{ gift.code }}", []),
+        ("{% set event = 1 %}{{ event.whatever }}", []),
+        ("{% macro shown(event) %}{{ event.whatever }}{% endmacro %}", []),
+    ],
+)
+def test_unknown_names_are_found_without_rendering(source: str, found: list[str]) -> None:
+    page = "{% if false %}" + source + "{% endif %}"
+    environment = MessageEnvironment({"page.html": page}, escaping=True)
+    failures = environment.unknown_names("page.html", ["gift"], {"event": EVENT})
+    assert [f"{failure.line}: {failure.message}" for failure in failures] == found
 
 
 @pytest.mark.parametrize(
