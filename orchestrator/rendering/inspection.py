@@ -40,7 +40,11 @@ def _unknown_fields(tree: nodes.Template, shapes: Mapping[str, Shape]) -> Iterat
             over = _shape(loop.iter, scope)
             if isinstance(over, Many):
                 scope[loop.target.name] = over.of
-    for node in (*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)):
+    paths: list[nodes.Getattr | nodes.Getitem] = [
+        *tree.find_all(nodes.Getattr),
+        *tree.find_all(nodes.Getitem),
+    ]
+    for node in paths:
         field, below = _field(node), _shape(node.node, scope)
         if field is not None and isinstance(below, Record) and below.at(field) is None:
             yield node.lineno, advice(field, below.fields)

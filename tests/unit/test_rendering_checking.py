@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.flows import FlowBook
+from orchestrator.flowfile import load_file
+from orchestrator.rendering.checking import check_templates
+from orchestrator.rendering.templates import load_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def book() -> FlowBook:
+    loaded = load_file(ROOT / "flows.yaml")
+    assert loaded.book is not None
+    return loaded.book
+
+
+def findings(**changed: str) -> list[str]:
+    paths = {name.replace("__", "/", 2).replace("__", "."): text for name, text in changed.items()}
+    sources = {**load_folder(ROOT / "templates"), **paths}
+    return [str(finding) for finding in check_templates(book(), sources, "templates")]
+
+
+def test_the_shipped_templates_are_without_a_finding() -> None:
+    assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "place"),
+    [
+        (
+            "email__cart__reminder__html",
+            '{% extends "shell.html" %}\n{% block content %}{{ evnt.total }}{% endblock %}',
+            'templates/email/cart/reminder.html:2:1: unknown name "evnt", did you mean "event"?',
+        ),
+        (
+            "email__cart__reminder__fi__html",
+            '{% extends "shell.html" %}\n\n{{ brand.nme }}',
+            'templates/email/cart/reminder.fi.html:3:1: unknown name "nme", did you mean "name"?',
+        ),
+        (
+            "sms__cart__reminder__txt",
+            "{% if event.total %}",
+            "templates/sms/cart/reminder.txt:1:1: Unexpected end of template.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(path: str, source: str, place: str) -> None:
+    (finding,) = findings(**{path: source})
+    assert finding.startswith(place)
+
+
+def test_a_file_that_no_step_names_is_not_looked_at() -> None:
+    assert findings(email__cart__other__html="{% if %}") == []
+
+
+def test_the_outputs_of_the_flows_own_steps_are_known() -> None:
+    page = '{% extends "shell.html" %}{% block content %}{{ gift.code }}{% endblock %}'
+    assert findings(email__winback__gift__html=page) == []
+    assert findings(email__cart__nudge__html=page)[0].endswith("components there are")
