@@ -29,11 +29,11 @@ _SHORTEST_TOKEN: Final = 8
 _SHORTEST_HIDDEN: Final = 4  # hiding shorter values would shred the log and hide nothing
 _LAST_PORT: Final = 65535
 _PLACEHOLDER: Final = re.compile(
-    r"change.?me|replace.?me|placeholder|your.?(secret|key|token)|xxxx|^<.*>$"
+    r"change.?me|replace.?me|placeholder|your.?(secret|key|token)|^x+$|^<.*>$"
     r"|^(secret|password|token|key|admin|test)s?$",
     re.IGNORECASE,
 )
-_REMEDY: Final = "`make run` writes one into .env"
+_REMEDY: Final = "`make run` or `orchestrator run --write-secrets` writes one into .env"
 _LOCAL_NAMES: Final = frozenset({"localhost"})
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
@@ -41,8 +41,8 @@ SecretList = Annotated[tuple[SecretStr, ...], NoDecode]
 SecretTable = Annotated[dict[str, tuple[SecretStr, ...]], NoDecode]
 
 
-class Settings(BaseSettings):
-    """What the process was told. Build it with `load_settings`."""
+class Paths(BaseSettings):
+    """Where the marketers' files are: all that checking them needs."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -54,14 +54,19 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
+    flows: Path = Path("flows.yaml")
+    templates: Path = Path("templates")
+
+
+class Settings(Paths):
+    """What the process was told. Build it with `load_settings`."""
+
     bind: str = "127.0.0.1:8000"
     database_url: SecretStr = SecretStr("sqlite:///var/orchestrator.db")
     public_url: str = ""
     secret_key: SecretList = ()
     suppression_key: SecretStr = SecretStr("")
     admin_token: SecretStr | None = None
-    flows: Path = Path("flows.yaml")
-    templates: Path = Path("templates")
     reload: Literal["auto", "manual"] = "auto"
     trusted_proxies: CommaList = ()
     email_url: SecretList = (SecretStr("outbox:var/outbox"),)
@@ -214,6 +219,11 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     raise ConfigurationError("\n".join(problems))
 
 
+def load_paths(env_file: Path | None = Path(".env")) -> Paths:
+    """Read the paths alone; no secret is needed to look at a file."""
+    return Paths(_env_file=env_file)
+
+
 def unknown_variables(
     env_file: Path | None = Path(".env"), environ: Mapping[str, str] | None = None
 ) -> list[str]:
@@ -268,8 +278,12 @@ def _file_values(env_file: Path | None) -> Mapping[str, str | None]:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; docs/settings.md lists those there are"
+    # Without the prefix, which would make any two names look alike.
+    names = [one.removeprefix(PREFIX) for one in sorted(known)]
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), names, n=1)
+    hint = (
+        f"; did you mean {PREFIX}{near[0]}?" if near else "; docs/settings.md lists those there are"
+    )
     return f"{name} is not a setting{hint}"
 
 

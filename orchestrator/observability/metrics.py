@@ -60,6 +60,16 @@ METRICS: Final[dict[str, Metric]] = {
         Kind.COUNTER, "Runs whose step raised an error; they are tried again, then parked."
     ),
     "render_seconds": Metric(Kind.HISTOGRAM, "Time to render one message.", ("channel",)),
+    "deliveries": Metric(
+        Kind.COUNTER,
+        "Messages handed to a provider, by its answer: sent, rejected, retry, unknown.",
+        ("channel", "outcome"),
+    ),
+    "deliveries": Metric(
+        Kind.COUNTER,
+        "Messages handed to a provider, by outcome: sent, rejected, retry, unknown.",
+        ("channel", "outcome"),
+    ),
     "unsubscribes": Metric(
         Kind.COUNTER, "Opt-outs by link, by outcome: changed, already.", ("outcome",)
     ),

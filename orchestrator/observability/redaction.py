@@ -21,7 +21,7 @@ _SECRET_KEY: Final = re.compile(
 _PERSONAL_KEY: Final = re.compile(
     r"(^|_)(e?mail|phone|address|recipient|envelope_to|first_name|last_name)$", re.IGNORECASE
 )
-_WORD: Final = r"[^\s@\"'<>(),;:=]"
+_WORD: Final = r"[^\s@\"'<>()\[\],;:=&?]"
 _SHAPES: Final = (
     # SQLAlchemy appends a statement's values to its errors.
     (re.compile(r"\[parameters: .*?\](?=\n|$)", re.DOTALL), "[parameters: redacted]"),

@@ -257,10 +257,10 @@ class _Reading:
         return None
 
     def _id(self, value: Any, place: str) -> str | None:
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value) if abs(value) <= LARGEST_INTEGER else None
-        if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST_ID:
-            return value.strip()
+        number = isinstance(value, int) and not isinstance(value, bool)
+        text = str(value) if number and abs(value) <= LARGEST_INTEGER else value
+        if isinstance(text, str) and 0 < len(text.strip()) <= LONGEST_ID:
+            return text.strip()
         if value is not None:
             self.drop(place, value, f"is not a text of 1 to {LONGEST_ID} characters")
         return None

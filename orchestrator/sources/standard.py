@@ -89,10 +89,11 @@ class StandardSource:
             raise MalformedPayload(f"type is not a text of 1 to {LONGEST_TYPE} characters")
         timestamp, data = body.get("timestamp"), body.get("data")
         occurred_at = read_time(timestamp)
+        unread = {}
+        if occurred_at is None and timestamp is not None:
+            unread["timestamp"] = (timestamp, "is not an ISO 8601 time")
         fields = read_fields(
-            data if isinstance(data, dict) else {"data": data},
-            self._normalise_phone,
-            {"timestamp": (timestamp, "is not an ISO 8601 time")} if not occurred_at else {},
+            data if isinstance(data, dict) else {"data": data}, self._normalise_phone, unread
         )
         return IncomingEvent(
             source=self.name,
