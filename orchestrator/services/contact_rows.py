@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Final
 from zoneinfo import available_timezones
 
 from orchestrator.domain.consent import (
+    LAPSING,
     LegalBasis,
     canonical,
     jurisdiction,
@@ -119,12 +121,14 @@ class RowReader:
         }
         wrong: list[str] = []
         person = self._person(given, wrong)
-        answers = self._answers(given, person, wrong)
+        answers = self._answers(given, wrong)
         basis, given_at = self._basis(given, wrong), self._given_at(given, wrong)
         source = given.get("consent_source") or self.defaults.source or ""
         method = method_name(given.get("consent_method") or self.defaults.method or "")
         if any(not answer.withdrawn for answer in answers):
             wrong += _unproven(person, source, method)
+            if basis in LAPSING and given_at is None:
+                wrong.append(f"consent_at: needed, because {basis} lapses after a time")
         if wrong:
             return RowError(line, "; ".join(wrong), tuple(cells))
         wording = given.get("consent_wording") or self.defaults.wording
@@ -186,9 +190,7 @@ class RowReader:
                 wrong.append(f"{name}: {error}")
         return found
 
-    def _answers(
-        self, given: Mapping[str, str], person: ContactFields, wrong: list[str]
-    ) -> tuple[Answer, ...]:
+    def _answers(self, given: Mapping[str, str], wrong: list[str]) -> tuple[Answer, ...]:
         answers = []
         for column, channel in CONSENT_COLUMNS.items():
             try:
@@ -324,9 +326,14 @@ def _matching(
     return text
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _timezone(given: Mapping[str, str], wrong: list[str]) -> str | None:
     name = given.get("timezone")
-    if name is not None and name not in available_timezones():
+    if name is not None and name not in _zones():
         wrong.append(f'timezone: "{name}" is no name like Europe/Helsinki')
         return None
     return name

@@ -44,7 +44,7 @@ class CsvRow:
 
 
 def inspect(path: Path) -> CsvFile | Unreadable:
-    """Read a file once: is it UTF-8 (with or without a byte order mark), what is its header?
+    """Read a file once: whether it is UTF-8 (a byte order mark is fine), and its header.
 
     Column names are compared in lower case, with underscores for spaces.
     """

@@ -32,6 +32,7 @@ from orchestrator.domain.consent.jurisdiction import (
 from orchestrator.domain.consent.merging import carried_refusals
 from orchestrator.domain.consent.records import (
     ALL_TOPICS,
+    LAPSING,
     Actor,
     ConsentAction,
     ConsentEntry,
@@ -40,12 +41,14 @@ from orchestrator.domain.consent.records import (
     LedgerRecord,
     LegalBasis,
     Method,
+    lapses_at,
 )
 from orchestrator.domain.consent.verification import Finding, VerifyReport
 
 __all__ = [
     "ALL_TOPICS",
     "GENESIS",
+    "LAPSING",
     "SALT_BYTES",
     "Actor",
     "Checkpoint",
@@ -71,6 +74,7 @@ __all__ = [
     "is_known",
     "jurisdiction",
     "jurisdiction_of",
+    "lapses_at",
     "link_of",
     "method_name",
     "needs_confirmation",

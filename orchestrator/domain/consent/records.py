@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +46,27 @@ class LegalBasis(StrEnum):
     IMPLIED_INQUIRY = "implied_inquiry"  # the same: lapses after six months
     SOFT_OPT_IN = "soft_opt_in"  # ePrivacy article 13(2): an earlier sale
     OBJECTION = "objection"  # GDPR article 21(2)
+
+
+LAPSING: Final = {
+    LegalBasis.IMPLIED_PURCHASE: 24,
+    LegalBasis.IMPLIED_INQUIRY: 6,
+}
+"""Months after which implied consent lapses: CASL section 10(10) and (13)."""
+
+
+def lapses_at(basis: LegalBasis, given_at: datetime) -> datetime | None:
+    """When a basis that began at `given_at` lapses; None if only a withdrawal ends it.
+
+    The same day of a later month, or its last day where that month is shorter.
+    """
+    if basis not in LAPSING:
+        return None
+    months = given_at.year * 12 + given_at.month - 1 + LAPSING[basis]
+    year, month = months // 12, months % 12 + 1
+    return given_at.replace(
+        year=year, month=month, day=min(given_at.day, monthrange(year, month)[1])
+    )
 
 
 class Actor(StrEnum):
