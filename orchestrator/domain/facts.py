@@ -13,14 +13,13 @@ from orchestrator.domain.expressions import Facts
 from orchestrator.domain.flows import Channel, FlowBook
 from orchestrator.domain.messages import Message, MessageState
 
-SENT_STATES: Final = frozenset(
-    {
-        MessageState.SENT,
-        MessageState.DELIVERED,
-        MessageState.BOUNCED,
-        MessageState.COMPLAINED,
-    }
-)
+_ARRIVED: Final = frozenset({MessageState.DELIVERED, MessageState.COMPLAINED})
+_SHOWN: Final = {
+    "sent": _ARRIVED | {MessageState.SENT, MessageState.BOUNCED},
+    "delivered": _ARRIVED,
+    "bounced": frozenset({MessageState.BOUNCED}),
+}
+"""What a send step says of its messages, by the states in which it is true of one."""
 
 
 def contact_names(
@@ -85,9 +84,8 @@ def output_names(
     }
     for message in messages:
         known = names.setdefault(message.step, {})
-        known["sent"] = known.get("sent") is True or message.state in SENT_STATES
-        for word in (MessageState.DELIVERED, MessageState.BOUNCED):
-            known[word.value] = known.get(word.value) is True or message.state is word
+        for word, states in _SHOWN.items():
+            known[word] = known.get(word) is True or message.state in states
         known.setdefault("clicked", False)
         known.setdefault("replied", False)
     return names

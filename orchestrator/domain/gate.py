@@ -14,7 +14,10 @@ from orchestrator.domain.messages import CancelledReason, HeldReason, Message, N
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """It may go; `proof` is the ledger record (subject, number) that allows it."""
+    """It may go; `proof` is the ledger record (subject, number) that allows it.
+
+    Only marketing needs one.
+    """
 
     proof: tuple[str, int] | None = None
 
@@ -60,12 +63,15 @@ class GateFacts:
 
 
 def gate(facts: GateFacts) -> Verdict:
-    """The verdict; where several reasons hold, the first in the order of NotSentReason."""
+    """The verdict; where several reasons hold, the first in the order of NotSentReason.
+
+    Whoever is erased is told apart even from those whose run is over.
+    """
     message, contact = facts.message, facts.contact
-    if facts.exited:
-        return Cancel(CancelledReason.EXITED)
     if contact.erased_at is not None:
         return Block(NotSentReason.ERASED)
+    if facts.exited:
+        return Cancel(CancelledReason.EXITED)
     if contact.address(message.channel) is None:
         return Block(NotSentReason.UNREACHABLE)
     if facts.suppressed is not None and _heeds(message.message_class, hard=facts.suppressed):
@@ -75,7 +81,11 @@ def gate(facts: GateFacts) -> Verdict:
         return Block(refusal)
     if message.expires_at is not None and facts.now > message.expires_at:
         return Block(NotSentReason.EXPIRED)
-    return Allow(facts.permission.proof)
+    return Allow(facts.permission.proof if _needs_consent(message) else None)
+
+
+def _needs_consent(message: Message) -> bool:
+    return message.message_class is MessageClass.MARKETING
 
 
 def _heeds(message_class: MessageClass, *, hard: bool) -> bool:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
-from orchestrator.domain.durations import Duration
+from orchestrator.domain.durations import LONGEST, Duration
 from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate
-from orchestrator.domain.events import Event
-from orchestrator.domain.expressions import Expression, Facts, evaluate, holds
+from orchestrator.domain.events import CANONICAL_TYPES, Event
+from orchestrator.domain.expressions import (
+    Expression,
+    Facts,
+    evaluate,
+    holds,
+    nodes,
+    roots_used,
+    segments_used,
+    text_of,
+)
 from orchestrator.domain.facts import event_names, output_names, run_facts
 from orchestrator.domain.flows import (
     ChooseStep,
@@ -36,6 +45,12 @@ from orchestrator.domain.timing import after, next_moment
 
 UNKNOWN_PATIENCE: Final = timedelta(hours=72)
 """How long a run waits for a message in doubt before it goes on."""
+
+LOOK_AGAIN: Final = timedelta(minutes=15)
+"""How often an awaited condition that time alone can change is looked at."""
+
+_PERSONAL_TYPES: Final = CANONICAL_TYPES - {"product.restocked", "product.price_changed"}
+"""Events that are about one person, whether or not they say who it is."""
 
 HEARD: Final = "~heard"
 """The key of `Enrolment.outputs` under which awaited events that came are kept."""
@@ -107,7 +122,8 @@ def advance(situation: Situation) -> Decision:
     """Take steps until one has to wait, or the run is over.
 
     The deadline of a wait is always reckoned from the moment its step began, so being woken
-    early changes nothing. Programs have no cycles, so this ends.
+    early changes nothing. Programs have no cycles, so this ends. After a withdrawal the run
+    pauses until it is recorded: what follows may ask for consent.
     """
     enrolment = situation.enrolment
     walk = _Walk(situation, enrolment.step, enrolment.step_started_at, dict(enrolment.outputs))
@@ -118,10 +134,14 @@ def advance(situation: Situation) -> Decision:
         match outcome:
             case _Go():
                 walk.go(outcome.target)
+                if walk.withdrawals and walk.step is not None:
+                    return _decision(walk, due_at=situation.now)
             case _Stay():
                 return _decision(walk, due_at=outcome.due_at)
             case _End():
                 return _decision(walk, ended=outcome.reason)
+            case _:
+                assert_never(outcome)
     return _decision(walk, ended=EndReason.COMPLETED)
 
 
@@ -178,25 +198,45 @@ def _began(walk: _Walk) -> datetime:
     return walk.started_at or walk.situation.now
 
 
+def _scope_at_start(walk: _Walk) -> Facts:
+    """The scope whose `now` is when the step began: `now + days(3)` must not run away."""
+    return replace(walk.scope(), now=_began(walk))
+
+
 def _wait_deadline(step: WaitStep, walk: _Walk) -> datetime:
+    """When a wait ends; a computed length that is missing or negative ends it at once."""
+    began = _began(walk)
     if isinstance(step.duration, Duration):
-        return after(step.duration, _began(walk), walk.situation.zone)
-    length = evaluate(step.duration, walk.scope())
-    return _began(walk) + (length if isinstance(length, timedelta) else timedelta())
+        return after(step.duration, began, walk.situation.zone)
+    length = evaluate(step.duration, _scope_at_start(walk))
+    return (
+        began + min(max(length, timedelta()), LONGEST) if isinstance(length, timedelta) else began
+    )
 
 
 def _moment(step: WaitUntilStep, walk: _Walk) -> datetime:
+    """The moment waited for; a computed one that is missing is here at once."""
+    began = _began(walk)
     if isinstance(step.moment, ClockMoment | ClockWindow):
-        return next_moment(step.moment, _began(walk), walk.situation.zone)
-    moment = evaluate(step.moment, walk.scope())
-    return moment if isinstance(moment, datetime) else walk.situation.now
+        return next_moment(step.moment, began, walk.situation.zone)
+    moment = evaluate(step.moment, _scope_at_start(walk))
+    return moment if isinstance(moment, datetime) else began
 
 
 def _take_wait_for(step: WaitForStep, walk: _Walk) -> _Go | _Stay:
     if _came(step, walk):
         return _Go(step.then)
     deadline = after(step.within, _began(walk), walk.situation.zone)
-    return _until(deadline, walk, step.otherwise)
+    outcome = _until(deadline, walk, step.otherwise)
+    if isinstance(outcome, _Stay) and step.condition and _changes_by_itself(step.condition):
+        return _Stay(min(deadline, walk.situation.now + LOOK_AGAIN))
+    return outcome
+
+
+def _changes_by_itself(condition: Expression) -> bool:
+    """Whether a condition can change although nothing happens: it reads the clock somewhere."""
+    counts = any(isinstance(node, nodes.CountEvents) for node in nodes.walk(condition.root))
+    return counts or "now" in roots_used(condition) or bool(segments_used(condition))
 
 
 def _came(step: WaitForStep, walk: _Walk) -> bool:
@@ -248,8 +288,8 @@ class Heard:
 
 def hear(situation: Situation, event: Event) -> Heard:
     """Whether an event ends a run, or wakes it from what it waits for."""
-    flow, enrolment = situation.flow, situation.enrolment
-    current = flow.program.get(enrolment.step) if enrolment.step else None
+    flow = situation.flow
+    current = _standing_at(situation)
     on_condition = isinstance(current, WaitForStep) and current.condition is not None
     if event.type not in awaited_types(flow):
         return Heard(wakes=on_condition)
@@ -259,6 +299,12 @@ def hear(situation: Situation, event: Event) -> Heard:
     outputs = _note_awaited(situation, event, scope)
     awaited = outputs is not None and isinstance(current, WaitForStep)
     return Heard(wakes=on_condition or awaited, outputs=outputs)
+
+
+def _standing_at(situation: Situation) -> Step | None:
+    """The step a run stands at: one that has just been entered, at its first."""
+    name = situation.enrolment.step or situation.flow.first
+    return situation.flow.program.get(name) if name else None
 
 
 def awaited_types(flow: Flow) -> frozenset[str]:
@@ -283,27 +329,44 @@ def with_event(situation: Situation, event: Event) -> Facts:
 
 
 def matches(match: EventMatch, event: Event, scope: Facts) -> bool:
-    """Whether an event is the one meant."""
-    return match.event == event.type and (match.where is None or holds(match.where, scope))
+    """Whether an event is the one meant.
+
+    A person's event that names nobody (a guest's order) could be anybody's: only a condition
+    can tell whose.
+    """
+    if match.event != event.type:
+        return False
+    if match.where is None:
+        return event.contact_id is not None or event.type not in _PERSONAL_TYPES
+    return holds(match.where, scope)
 
 
 def _note_awaited(situation: Situation, event: Event, scope: Facts) -> dict[str, Any] | None:
     """The run's outputs with the awaited event noted, or None if it is of no interest."""
-    enrolment = situation.enrolment
-    heard = dict(enrolment.outputs.get(HEARD, {}))
-    before = len(heard)
-    for step in situation.flow.program.values():
-        if not isinstance(step, WaitForStep) or step.id in heard:
-            continue
-        counts = step.since is Since.ENTRY or step.id == enrolment.step
-        if counts and any(matches(match, event, scope) for match in step.events):
-            heard[step.id] = event.id
-    return {**enrolment.outputs, HEARD: heard} if len(heard) > before else None
+    outputs = situation.enrolment.outputs
+    known = outputs.get(HEARD, {})
+    new = {
+        step.id: event.id
+        for step in situation.flow.program.values()
+        if isinstance(step, WaitForStep)
+        and step.id not in known
+        and _counts(step, situation, event)
+        and any(matches(match, event, scope) for match in step.events)
+    }
+    return {**outputs, HEARD: {**known, **new}} if new else None
+
+
+def _counts(step: WaitForStep, situation: Situation, event: Event) -> bool:
+    """Whether an event comes neither before its time nor, at the step itself, after it."""
+    if step is not _standing_at(situation):
+        return step.since is Since.ENTRY
+    began = situation.enrolment.step_started_at or situation.enrolment.entered_at
+    return event.received_at <= after(step.within, began, situation.zone)
 
 
 def key_text(key: Expression | None, scope: Facts) -> str:
     """The key of a run as text; the person alone where the flow has none or it is missing."""
-    if key is None:
+    value = None if key is None else evaluate(key, scope)
+    if value is None:
         return ""
-    value = evaluate(key, scope)
-    return "" if value is None else str(value)
+    return text_of(value) or str(value)

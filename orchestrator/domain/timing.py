@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from orchestrator.domain.durations import Duration
 from orchestrator.domain.flows import ClockMoment, ClockWindow
-
-ONE_DAY: Final = timedelta(days=1)
 
 
 def zone_of(name: str | None, fallback: str) -> tzinfo:
@@ -41,27 +39,34 @@ def after(duration: Duration, start: datetime, zone: tzinfo) -> datetime:
 
 
 def next_moment(moment: ClockMoment | ClockWindow, now: datetime, zone: tzinfo) -> datetime:
-    """When the awaited clock time comes; `now` itself where it is here or past."""
+    """When the awaited clock time comes; `now` itself where it is here or, with a date, past."""
     if isinstance(moment, ClockWindow):
         return _into_window(moment, now, zone)
     if moment.on is not None:
         return max(now, at_local(moment.on, moment.at, zone))
-    today = now.astimezone(zone).date()
-    for offset in range(9):
-        day = today + timedelta(days=offset)
-        if moment.weekday is None or day.weekday() == moment.weekday:
-            reached = at_local(day, moment.at, zone)
-            if reached >= now:
-                return reached
-    return now  # unreachable: nine days hold every weekday twice or once in the future
+    days = (day for day in _days_around(now, zone) if moment.weekday in (None, day.weekday()))
+    return _first_reached(days, moment.at, now, zone)
 
 
 def _into_window(window: ClockWindow, now: datetime, zone: tzinfo) -> datetime:
     if in_window(window, now, zone):
         return now
+    return _first_reached(_days_around(now, zone), window.start, now, zone)
+
+
+def _days_around(now: datetime, zone: tzinfo) -> Iterator[date]:
+    """Yesterday, today and the seven days to come, which hold every weekday in the future.
+
+    Yesterday, because a clock time that a change to summer time leaves out just before
+    midnight comes after it.
+    """
     today = now.astimezone(zone).date()
-    starts = (at_local(today + timedelta(days=n), window.start, zone) for n in range(3))
-    return next(start for start in starts if start >= now)
+    return (today + timedelta(days=offset) for offset in range(-1, 8))
+
+
+def _first_reached(days: Iterable[date], clock: time, now: datetime, zone: tzinfo) -> datetime:
+    moments = (at_local(day, clock, zone) for day in days)
+    return next(moment for moment in moments if moment >= now)
 
 
 def in_window(window: ClockWindow, now: datetime, zone: tzinfo) -> bool:
