@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -22,10 +22,17 @@ ORDER_STATUS: Final = {
 }
 _NOT_COUNTED: Final = frozenset({"cancelled"})
 
+TOLD: Final = "told_at"
+"""The key of a state under which stands when fields were told that newer events left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckoutState:
-    """The newest state of a checkout; `started_at` once `checkout.started` was emitted."""
+    """The newest state of a checkout; `started_at` once `checkout.started` was emitted.
+
+    A state holds of each field what the newest event said that named it, in whatever order
+    the events arrived; `state_at` is when the newest event happened.
+    """
 
     id: str
     contact_id: ContactId | None
@@ -37,7 +44,10 @@ class CheckoutState:
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """The newest state of an order; `counted` while it is part of the person's history."""
+    """The newest state of an order; `counted` while it is part of the person's history.
+
+    Its state also says when it was placed, paid, cancelled and so on, as `STATUS_at`.
+    """
 
     id: str
     contact_id: ContactId | None
@@ -56,14 +66,32 @@ def checkout_after(
     payload: Mapping[str, Any],
     occurred_at: datetime,
 ) -> CheckoutState:
-    """The checkout after an event about it; an older event only adds the person."""
+    """The checkout after an event about it; an older event adds what newer ones left out."""
     if before is None:
         return CheckoutState(checkout_id, contact_id, dict(payload), occurred_at)
-    known = before.contact_id or contact_id
-    if occurred_at < before.state_at:
-        return replace(before, contact_id=known)
-    merged = {**before.state, **payload}
-    return replace(before, contact_id=contact_id or known, state=merged, state_at=occurred_at)
+    newer = occurred_at >= before.state_at
+    people = (contact_id, before.contact_id) if newer else (before.contact_id, contact_id)
+    return replace(
+        before,
+        contact_id=people[0] or people[1],
+        state=_merged(before.state, before.state_at, payload, occurred_at),
+        state_at=max(before.state_at, occurred_at),
+    )
+
+
+def _merged(
+    state: Mapping[str, Any], state_at: datetime, payload: Mapping[str, Any], occurred_at: datetime
+) -> dict[str, Any]:
+    """A state and an event in one: of each field what was told last."""
+    fields = {name: value for name, value in state.items() if name != TOLD}
+    told = dict.fromkeys(fields, state_at)
+    told |= {name: datetime.fromisoformat(text) for name, text in state.get(TOLD, {}).items()}
+    for name, value in payload.items():
+        if name not in told or occurred_at >= told[name]:
+            fields[name], told[name] = value, occurred_at
+    newest = max(state_at, occurred_at)
+    older = {name: at.isoformat() for name, at in told.items() if at < newest}
+    return {**fields, TOLD: older} if older else fields
 
 
 def starts_now(checkout: CheckoutState, *, reachable: bool, ordered: bool) -> bool:
@@ -81,51 +109,79 @@ def order_after(
     occurred_at: datetime,
 ) -> OrderState:
     """The order after an event about it; an older event never turns it back."""
-    status = ORDER_STATUS[event_type]
-    placed_at = occurred_at if status == "placed" else None
-    checkout_id = payload.get("checkout_id")
-    if before is None:
-        return OrderState(
-            order_id, contact_id, checkout_id, status, dict(payload), occurred_at, placed_at
-        )
-    known = replace(
-        before,
-        contact_id=before.contact_id or contact_id,
-        checkout_id=before.checkout_id or checkout_id,
-        placed_at=before.placed_at or placed_at,
+    state = {**payload, f"{ORDER_STATUS[event_type]}_at": occurred_at.isoformat()}
+    if before is not None:
+        state = _merged(before.state, before.state_at, state, occurred_at)
+    times = _status_times(state)
+    return OrderState(
+        id=order_id,
+        # the first person told: it is counted in their history
+        contact_id=(before and before.contact_id) or contact_id,
+        checkout_id=state.get("checkout_id"),
+        status=_status(times),
+        state=state,
+        state_at=max(times.values()),
+        placed_at=times.get("placed"),
+        counted=before is not None and before.counted,
     )
-    if occurred_at < before.state_at:
-        return replace(known, state={**payload, **before.state})
-    merged = {**before.state, **payload}
-    return replace(known, status=status, state=merged, state_at=occurred_at)
 
 
-def count_order(history: OrderHistory, order: OrderState) -> tuple[OrderHistory, OrderState]:
-    """A person's history with this order in it, or taken out of it where it was cancelled."""
-    belongs = order.status not in _NOT_COUNTED
-    if belongs == order.counted:
-        return (_with_things(history, order) if belongs else history), order
-    sign = 1 if belongs else -1
-    placed_at = order.placed_at or order.state_at
-    changed = replace(
-        history,
-        count=max(0, history.count + sign),
-        total=history.total + sign * money(order.state.get("total")),
-    )
-    if belongs:
-        changed = replace(
-            _with_things(changed, order),
-            first_at=min(placed_at, history.first_at or placed_at),
-            last_at=max(placed_at, history.last_at or placed_at),
-        )
-    return changed, replace(order, counted=belongs)
+def _status_times(state: Mapping[str, Any]) -> dict[str, datetime]:
+    """When an order was last said to be in each status, in the order of an order's life."""
+    names = {status: f"{status}_at" for status in ORDER_STATUS.values()}
+    return {
+        status: datetime.fromisoformat(state[name])
+        for status, name in names.items()
+        if name in state
+    }
 
 
-def _with_things(history: OrderHistory, order: OrderState) -> OrderHistory:
+def _status(times: Mapping[str, datetime]) -> str:
+    """The status told last; of several at one moment the one later in an order's life.
+
+    A cancelled order whose money is given back stays cancelled.
+    """
+    told = sorted(times, key=lambda status: times[status])
+    return "cancelled" if told[-2:] == ["cancelled", "refunded"] else told[-1]
+
+
+def count_order(
+    history: OrderHistory, before: OrderState | None, order: OrderState
+) -> tuple[OrderHistory, OrderState]:
+    """A person's history with `order` in the place of its earlier state; without it if cancelled.
+
+    Exact but for `first_at` and `last_at`, `skus` and `categories` of what was taken back while
+    other orders stand: these need all orders, and stay as they are.
+    """
+    counted = order.status not in _NOT_COUNTED
+    others = _without(history, before) if before is not None and before.counted else history
+    return (_with(others, order) if counted else others), replace(order, counted=counted)
+
+
+def _without(history: OrderHistory, order: OrderState) -> OrderHistory:
+    if history.count <= 1:
+        return OrderHistory()
+    total = history.total - money(order.state.get("total"))
+    return replace(history, count=history.count - 1, total=total)
+
+
+def _with(history: OrderHistory, order: OrderState) -> OrderHistory:
     items = [item for item in order.state.get("items") or () if isinstance(item, Mapping)]
-    skus = {*history.skus, *(str(item["sku"]) for item in items if item.get("sku"))}
-    kinds = {*history.categories, *(str(i["category"]) for i in items if i.get("category"))}
-    return replace(history, skus=tuple(sorted(skus)), categories=tuple(sorted(kinds)))
+    bought_at = order.placed_at or min(_status_times(order.state).values())
+    return OrderHistory(
+        count=history.count + 1,
+        total=history.total + money(order.state.get("total")),
+        first_at=min(bought_at, history.first_at or bought_at),
+        last_at=max(bought_at, history.last_at or bought_at),
+        skus=_joined(history.skus, items, "sku"),
+        categories=_joined(history.categories, items, "category"),
+    )
+
+
+def _joined(
+    known: Iterable[str], items: Iterable[Mapping[str, Any]], field: str
+) -> tuple[str, ...]:
+    return tuple(sorted({*known, *(str(item[field]) for item in items if item.get(field))}))
 
 
 def money(value: object) -> Decimal:

@@ -236,8 +236,9 @@ def _apply_order(batch: _Batch, row: NewEvent) -> None:
     order_id = order_id or f"checkout:{checkout_id}"
     if order_id not in batch.orders:
         batch.orders.update(batch.uow.purchases.orders([order_id]))
+    before = batch.orders.get(order_id)
     order = order_after(
-        batch.orders.get(order_id),
+        before,
         order_id,
         row.contact_id,
         event.type,
@@ -246,7 +247,7 @@ def _apply_order(batch: _Batch, row: NewEvent) -> None:
     )
     person = batch.people.get(order.contact_id) if order.contact_id else None
     if person is not None:
-        history, order = count_order(person.orders, order)
+        history, order = count_order(person.orders, before, order)
         batch.people[person.id] = replace(person, orders=history)
         batch.change(
             person.id,
