@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -49,6 +50,7 @@ class Ticks:
         )
         self._ran_at: dict[str, float] = {}
         self._running: set[str] = set()
+        self._nudged: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
@@ -72,6 +74,8 @@ class Ticks:
         self._stopping = True
         if self._guard is not None:
             self._guard.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._guard
         if self._scheduler.running:
             self._scheduler.pause()
         await self._idle.wait()
@@ -79,9 +83,17 @@ class Ticks:
             self._scheduler.shutdown(wait=False)
 
     def nudge(self, name: str) -> None:
-        """Run a tick as soon as may be."""
-        if not self._stopping and name not in self._running:
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+        """Run a tick as soon as may be: one at work runs once more, for it may have looked already.
+
+        Raises KeyError for a name that is no tick's; before `start` and after `stop` nothing
+        happens.
+        """
+        tick = self._ticks[name]
+        if self._stopping or not self._scheduler.running or name in self._nudged:
+            return
+        self._nudged.add(name)
+        if name not in self._running:
+            self._scheduler.modify_job(tick.name, next_run_time=datetime.now(UTC))
 
     async def _run(self, tick: Tick) -> None:
         if self._stopping:
@@ -89,9 +101,8 @@ class Ticks:
         self._running.add(tick.name)
         self._idle.clear()
         try:
-            found = await tick.run()
-            while tick.batch is not None and found >= tick.batch and not self._stopping:
-                found = await tick.run()
+            while await self._more(tick) and not self._stopping:
+                pass
         except Exception:
             log.exception("a tick failed and will be tried again", extra={"tick": tick.name})
         finally:
@@ -99,6 +110,13 @@ class Ticks:
             if not self._running:
                 self._idle.set()
             self._ran_at[tick.name] = asyncio.get_running_loop().time()
+
+    async def _more(self, tick: Tick) -> bool:
+        """Run a tick; whether there is more for it to do at once."""
+        self._nudged.discard(tick.name)
+        found = await tick.run()
+        full = tick.batch is not None and found >= tick.batch
+        return full or tick.name in self._nudged
 
     async def _watch(self) -> None:
         """Wake ticks that a wall clock set back would keep asleep for as long."""
@@ -108,5 +126,7 @@ class Ticks:
             for tick in self._ticks.values():
                 patience = max(GUARD, tick.every * STALL).total_seconds()
                 last = self._ran_at.get(tick.name)
-                if last is not None and loop.time() - last > patience:
+                asleep = last is not None and loop.time() - last > patience
+                if asleep and tick.name not in self._running:
+                    self._nudged.discard(tick.name)
                     self.nudge(tick.name)

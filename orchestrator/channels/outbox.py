@@ -46,6 +46,7 @@ class OutboxProvider:
         suffix = "eml" if message.channel is Channel.EMAIL else "txt"
         body = self.folder / f"{message_id}.{suffix}"
         description = {
+            **message.details,
             "id": message_id,
             "channel": message.channel.value,
             "from": message.sender,
@@ -53,7 +54,6 @@ class OutboxProvider:
             "locale": message.locale,
             "file": body.name,
             "written_at": self._clock.now().isoformat(),
-            **message.details,
         }
         _replace(body, message.body)
         text = json.dumps(description, ensure_ascii=False, indent=2, sort_keys=True)

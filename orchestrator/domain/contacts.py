@@ -16,17 +16,21 @@ from orchestrator.domain.identifiers import ContactId
 IDENTITY_KINDS: Final = ("id", "email", "phone")
 """Ways to recognise a person, strongest first; `id` is the shop's own."""
 
-_EMAIL: Final = re.compile(r"[^\s@<>(),;:\"\[\]\\]{1,64}@[^\s@<>(),;:\"\[\]\\]+\.[^\s@.]{2,}")
+_LONGEST_EMAIL: Final = 254  # RFC 5321 section 4.5.3.1.3, without its angle brackets
+_BARRED: Final = r"\x00-\x20\x7f-\xa0\s@<>(),;:\"\[\]\\"
+_LABEL: Final = rf"[^{_BARRED}.]"
+_EMAIL: Final = re.compile(rf"[^{_BARRED}]{{1,64}}@(?:{_LABEL}{{1,63}}\.)+{_LABEL}{{2,63}}")
 
 
 def normalise_email(text: str) -> str | None:
     """The address in the form in which addresses are compared, or None if it is none.
 
-    The whole address is case-folded: RFC 5321 section 2.4 lets the local part differ by
-    case, but no mailbox provider makes use of it, and shops spell one person both ways.
+    The whole address is in lower case: RFC 5321 section 2.4 lets the local part differ by
+    case, but no mailbox provider makes use of it, and shops spell one person both ways. It is
+    not case-folded, which would turn one domain into another (straße, strasse).
     """
-    address = unicodedata.normalize("NFC", text).strip().casefold()
-    if len(address) > 254 or not _EMAIL.fullmatch(address):  # RFC 5321 section 4.5.3.1.3
+    address = unicodedata.normalize("NFC", text.strip().lower())
+    if len(address.encode("utf-8", "replace")) > _LONGEST_EMAIL or not _EMAIL.fullmatch(address):
         return None
     return address
 
