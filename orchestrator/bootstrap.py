@@ -20,6 +20,7 @@ from orchestrator.flowfile.explain import explain_flow
 from orchestrator.flowfile.source import Source as FlowSource
 from orchestrator.observability import PrometheusMetrics
 from orchestrator.ports import CheckpointSigner, Clock, Ids, Provider, Renderer, Source
+from orchestrator.rendering.checking import check_templates
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
 from orchestrator.rendering.pages import PageEnvironment
@@ -169,6 +170,8 @@ def read_files(flows: Path, templates: Path) -> FilesRead:
         for channel, name, path in template_files(sources)
     ]
     findings = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
+    if loaded.book is not None:
+        findings += check_templates(loaded.book, sources, str(templates))
     candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings)
     return FilesRead(candidate, loaded.source)
 

@@ -13,12 +13,16 @@ _LEAD: Final = 24
 
 
 def render_finding(finding: Finding, source: Source) -> str:
-    """One finding in up to three lines, at most about 80 columns wide where the line allows."""
+    """One finding in up to three lines, at most about 80 columns wide where the line allows.
+
+    A place in another file than `source` (a template) is named but not shown.
+    """
     word = "" if finding.severity is Severity.ERROR else f"{finding.severity.value}: "
-    if not finding.line:
+    place = f":{finding.line}:{finding.column}" if finding.line else ""
+    head = f"{finding.file}{place}: {word}{finding.message}"
+    if not finding.line or finding.file != source.name:
         hint = f"\n      {finding.hint}" if finding.hint else ""
-        return f"{finding.file}: {word}{finding.message}{hint}"
-    head = f"{finding.file}:{finding.line}:{finding.column}: {word}{finding.message}"
+        return f"{head}{hint}"
     line, start = _window(source.line(finding.line), finding.column - 1)
     under = line[start : start + finding.length]
     pad = "".join("\t" if char == "\t" else " " * _columns(char) for char in line[:start])

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.domain.flows import FlowBook
 from orchestrator.flowfile import load_file
+from orchestrator.flowfile.report import render_finding
 from orchestrator.rendering.checking import check_templates
 from orchestrator.rendering.templates import load_folder
 
@@ -63,3 +64,12 @@ def test_the_outputs_of_the_flows_own_steps_are_known() -> None:
     page = '{% extends "shell.html" %}{% block content %}{{ gift.code }}{% endblock %}'
     assert findings(email__winback__gift__html=page) == []
     assert findings(email__cart__nudge__html=page)[0].endswith("components there are")
+
+
+def test_a_place_in_a_template_is_not_shown_as_a_line_of_the_flows_file() -> None:
+    source = load_file(ROOT / "flows.yaml").source
+    sources = {**load_folder(ROOT / "templates"), "sms/cart/reminder.txt": "{{ evnt }}"}
+    (finding,) = check_templates(book(), sources, "templates")
+    shown = render_finding(finding, source)
+    assert shown.splitlines()[0] == str(finding).partition(";")[0]
+    assert "^" not in shown
