@@ -11,7 +11,13 @@ from jinja2 import nodes
 from orchestrator.domain.expressions import Kind, Many, Record
 from orchestrator.domain.expressions import nodes as tree
 from orchestrator.domain.expressions.arithmetic import UNITS
-from orchestrator.domain.expressions.vocabulary import EVENT, FILTERS, FUNCTIONS, ITEM
+from orchestrator.domain.expressions.vocabulary import (
+    EVENT,
+    EVENT_COUNTED,
+    FILTERS,
+    FUNCTIONS,
+    ITEM,
+)
 
 if TYPE_CHECKING:
     from orchestrator.flowfile.expression_tree import Translation
@@ -84,7 +90,9 @@ class Calls:
         at = getattr(inner, "lineno", node.lineno)
         if isinstance(inner, nodes.Getattr):
             name = inner.attr
-            hint = _METHODS.get(name, f"write .{name} without ( )")
+            known = f"known functions are {', '.join(FUNCTIONS)}"
+            field = f"write .{name} without ( )" if name in EVENT.fields else known
+            hint = _METHODS.get(name, field)
             return self._to.unknown(at + 1, len(name), f"{name}() of a field is not called", hint)
         return self._to.unknown(at, 1, "only functions are called", "remove the ( )")
 
@@ -144,7 +152,7 @@ class Calls:
             return self._to.unknown(kind.lineno, len(kind.value) + 2, message, hint)
         for keyword in node.kwargs:
             if not isinstance(EVENT.at(keyword.key) or Kind.ANYTHING, Kind):
-                self._unknown_field(keyword, EVENT)
+                self._unknown_field(keyword, Record("event", EVENT_COUNTED))
         window = self._to.translate(node.args[1])
         return tree.CountEvents(at, kind.value, window, self._fields(node))
 

@@ -23,6 +23,7 @@ LONGEST_TEXT = 4_000
 _MOST_BRACKETS = 20
 _MOST_PREFIXES = 10
 _ENVIRONMENT = Environment(autoescape=True)  # only its lexer and parser are used
+_INNER_WORDS = frozenset({"and", "or", "in", "is", "if", "else"})
 _PREFIXES = frozenset({"not", "-", "+"})
 _ESCAPE = re.compile(r"\\(?:[\\'\"nt]|u(?!d[89a-f])[0-9a-f]{4})|(?P<wrong>\\)", re.IGNORECASE)
 
@@ -194,14 +195,16 @@ def _stumbled(text: str, tokens: list[Token], stream: TokenStream) -> NoReturn:
         end = len(text.rstrip())
         _fail(end, 1, "the expression ends too early", "complete it, or remove the last sign")
     at = current.lineno
+    first = tokens[0]
+    if first.value in _INNER_WORDS and first.type == "name":
+        message = f'an expression does not begin with "{first.value}"'
+        _fail(first.lineno, len(first.value), message, "write a condition before it, or remove it")
     if current.type == "rbrace":
         _unexpected("}", 0, at)
-    if current.type in {"pow", "pipe"} and text[at : at + 2] == "||":
-        _unexpected(text, at)
-    if current.type == "pipe" or (at and text[at - 1] == "|"):
-        start = at if text[at] == "|" and text[at - 1] != "|" else at - 1
-        _unexpected("||" if text[start : start + 2] == "||" else text[at:], 0, start)
-    if current.type == "gt" and at and text[at - 1] in "<=":
+    start = at - 1 if text[at - 1 : at] == "|" else at
+    if text.startswith("||", start):
+        _unexpected(text, start)
+    if current.type == "gt" and text[at - 1 : at] in {"<", "="}:
         _unexpected(text, at - 1)
     if current.type == "assign" and text[at - 2 : at] == "==":
         _unexpected(text, at - 2)

@@ -97,7 +97,8 @@ class Translation:
                 return self._arithmetic(node)
             case nodes.Tuple():
                 hint = "write a list in [ ], or one condition joined with `and`"
-                return self.unknown(node.lineno, 1, "values in ( ) are not available", hint)
+                at = node.items[0].lineno if node.items else node.lineno
+                return self.unknown(at, 1, "values in ( ) are not available", hint)
             case _:
                 what = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).lower()
                 hint = "write it with names, comparisons, and, or, not"

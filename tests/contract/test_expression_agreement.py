@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -46,6 +46,7 @@ ATTRIBUTES = {
 TABLES: Mapping[str, Mapping[str, Value]] = {
     "refill": {"a": timedelta(days=28), "B": timedelta(hours=5)},
     "weights": {"a": Decimal("1.5"), "1": Decimal(-2), "é": Decimal(7)},
+    "mixed": {"a": "1.50", "ab": Decimal(2), "é": timedelta(days=1), "1": Decimal(0)},
     "words": {"a": "A", "ab": "zß", "1.5": "half"},
 }
 _SEGMENTS = {
@@ -95,8 +96,15 @@ amounts = st.sampled_from(
 )
 money = st.sampled_from([Decimal(text) for text in "0 0.10 0.3 50 50.01 99.99 1e3 -5".split()])
 times = st.sampled_from(
-    [NOW, NOW - DAY, NOW - 30 * DAY, NOW - 30 * DAY - timedelta(microseconds=1), NOW + DAY]
-    + [datetime(1999, 2, 28, 23, 59, 59, 999999, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    [
+        NOW,
+        NOW - DAY,
+        NOW - 30 * DAY,
+        NOW - 30 * DAY - timedelta(microseconds=1),
+        NOW + DAY,
+        datetime(1999, 2, 28, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(9999, 12, 31, tzinfo=UTC),
+    ]
 )
 dates = st.sampled_from(["2026-11-20", "2024-02-29", "2023-02-29", "1990-05-01", "soon", ""])
 instants = st.sampled_from(
@@ -105,8 +113,11 @@ instants = st.sampled_from(
         "2026-11-20T12:30:00+02:00",
         "2026-10-21 10:30",
         "2026-11-20T10:30:00.5Z",
+        "9999-12-31T23:00:00-05:00",
+        "2026-13-01T00:00:00Z",
+        "2026-11-20T25:00:00Z",
+        "2026-01-01",
     ]
-    + ["9999-12-31T23:00:00-05:00", "2026-13-01T00:00:00Z", "2026-11-20T25:00:00Z", "2026-01-01"]
 )
 anything = st.one_of(
     words, amounts, st.booleans(), st.none(), st.lists(words, max_size=3), st.just({}), instants
@@ -244,6 +255,10 @@ def joined(template: str, *parts: st.SearchStrategy[str]) -> st.SearchStrategy[s
     return st.tuples(*parts).map(lambda chosen: template.format(*chosen))
 
 
+def one_of(*strategies: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(strategies)
+
+
 text_literals = words.map(quoted)
 free = st.sampled_from(["contact.source.a", "contact.source.b", "contact.source['x y']"])
 text_fields = st.sampled_from(
@@ -257,8 +272,11 @@ text_fields = st.sampled_from(
     ]
 )
 number_fields = st.sampled_from(
-    ["contact.orders.count", "contact.orders.total", "contact.orders.average", "contact.points"]
-    + [
+    [
+        "contact.orders.count",
+        "contact.orders.total",
+        "contact.orders.average",
+        "contact.points",
         "contact.level",
         "contact.tags | length",
         "contact.first_name | length",
@@ -303,8 +321,9 @@ time_fields = st.sampled_from(
         "contact.last_seen_at",
         "contact.orders.last_at",
         "contact.orders.first_at",
+        "contact.birthday",
+        "contact.renewal",
     ]
-    + ["contact.birthday", "contact.renewal"]
 )
 moments = st.one_of(
     time_fields,
@@ -322,7 +341,7 @@ def numbers(draw: st.DrawFn, level: int = 2) -> str:
         return f"({draw(leaves)})"
     inner, conditional = numbers(level - 1), conditions(level - 1)
     return draw(
-        st.one_of(
+        one_of(
             joined("({} {} {})", inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner),
             joined("({} - {})", inner, free),
             joined("(-{})", inner),
@@ -337,10 +356,10 @@ def numbers(draw: st.DrawFn, level: int = 2) -> str:
 @st.composite
 def texts(draw: st.DrawFn, level: int = 2) -> str:
     if not level or draw(st.booleans()):
-        return draw(text_fields | text_literals)
+        return str(draw(text_fields | text_literals))
     inner = texts(level - 1)
     return draw(
-        st.one_of(
+        one_of(
             joined("({} ~ {})", inner, inner | numbers(level - 1) | free),
             joined("({} if {} else {})", inner, conditions(level - 1), inner),
             joined("({} | default({}))", inner, inner),
@@ -355,7 +374,7 @@ def conditions(draw: st.DrawFn, level: int = 3) -> str:
     if level and draw(st.booleans()):
         inner = conditions(level - 1)
         return draw(
-            st.one_of(
+            one_of(
                 joined("(not {})", inner),
                 joined("({} and {})", inner, inner),
                 joined("({} or {} or {})", inner, inner, inner),
@@ -365,7 +384,7 @@ def conditions(draw: st.DrawFn, level: int = 3) -> str:
         )
     text, number = texts(values), numbers(values)
     return draw(
-        st.one_of(
+        one_of(
             joined("({} {} {})", text, signs, text),
             joined("({} {} {})", number, signs, number),
             joined("({} {} {} {} {})", number, signs, number, signs, number),
@@ -386,6 +405,10 @@ def conditions(draw: st.DrawFn, level: int = 3) -> str:
                 st.sampled_from(["", "not "]),
             ),
             joined("({} | default({}) == {})", free, text, text),
+            joined("(tables.mixed[{} ~ ''] {} {})", text, signs, text | number),
+            joined("(tables.mixed[{} ~ ''] ~ '' == {})", text, text),
+            joined("(tables.mixed[{} ~ ''] is none)", text),
+            joined("tables.mixed[{} ~ '']", text),
             joined("(({} if {} else {}) != {})", free, st.just("contact.tracking"), text, text),
             st.sampled_from(["contact.vip", "contact.tracking", "contact.consent.email.news"]),
             st.sampled_from(["contact.consent.sms.offers", *_SEGMENTS, "true"]),

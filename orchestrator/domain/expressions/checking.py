@@ -73,6 +73,8 @@ def _problems_at(node: Node) -> Iterator[Problem]:  # noqa: C901 - one case for 
     match node:
         case Not(operand=operand):
             yield from _expect(operand, Kind.TRUTH)
+        case AnyOf(operands=(wanted, Literal(value=str()) as fallback)):
+            yield from _fallback(wanted, fallback)
         case AllOf(operands=operands) | AnyOf(operands=operands):
             for operand in operands:
                 yield from _expect(operand, Kind.TRUTH)
@@ -125,6 +127,12 @@ def _expect(node: Node, wanted: Kind) -> Iterator[Problem]:
         f"{said} is {name_of(shape)}, {wanted.value} is needed here",
         hints.get(wanted, f"write {wanted.value}"),
     )
+
+
+def _fallback(wanted: Node, fallback: Node) -> Iterator[Problem]:
+    """`name or 'friend'` is what other languages write for a value that may be missing."""
+    hint = f"write `{written(wanted)} | default({written(fallback)})`"
+    yield _at(fallback, f"`or` joins conditions; {written(fallback)} is a text", hint)
 
 
 def _as_condition(said: str, shape: Shape) -> str:

@@ -27,7 +27,7 @@ class Record:
     """Named fields; `rest` is the shape of every other key, or None when there are no others."""
 
     name: str
-    fields: Mapping[str, Shape] = field(default_factory=dict)
+    fields: Mapping[str, Shape] = field(default_factory=dict, hash=False)
     rest: Shape | None = None
 
     def at(self, key: str) -> Shape | None:

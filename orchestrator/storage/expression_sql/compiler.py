@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import and_, case, false, func, not_, or_, true
 
@@ -31,8 +32,15 @@ from orchestrator.domain.expressions.nodes import (
 )
 from orchestrator.domain.expressions.shapes import Record
 from orchestrator.domain.expressions.values import contains, truth
-from orchestrator.storage.expression_sql.dialects import Database, Postgresql, Sql, Sqlite, fixed
-from orchestrator.storage.expression_sql.values import Values
+from orchestrator.storage.expression_sql.dialects import (
+    TYPES,
+    Database,
+    Postgresql,
+    Sql,
+    Sqlite,
+    fixed,
+)
+from orchestrator.storage.expression_sql.values import Values, is_of
 
 _DATABASES: dict[str, Database] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
 
@@ -104,9 +112,11 @@ class _Conditions(Values):
             case Path() if node.shape is Kind.ANYTHING:
                 place, keys = self.place(node)
                 return self.database.true(place, keys)
+            case Item():
+                return self.entry(node, lambda value: true() if truth(value) else false())
             case _ if shape_of(node) is Kind.ANYTHING:
-                number = self.read(node, Kind.NUMBER)
-                return func.coalesce(self._ordered("!=", number, fixed(0, Kind.NUMBER)), false())
+                number, zero = self.read(node, Kind.NUMBER), fixed(Decimal(0), Kind.NUMBER)
+                return func.coalesce(self._ordered("!=", number, zero), false())
             case _:
                 return func.coalesce(self.read(node, Kind.TRUTH), false())
 
@@ -169,13 +179,25 @@ class _Conditions(Values):
 
     def _member(self, part: Node, whole: Node) -> Sql:
         if isinstance(whole, ListOf):
-            return or_(false(), *(self._compared(part, "==", item) for item in whole.items))
+            return self._listed(part, whole)
         if shape_of(whole) is Kind.TEXT:
             found = self.database.part_of(self.read(part, Kind.TEXT), self.read(whole, Kind.TEXT))
             return func.coalesce(found, false())
         if is_fixed(whole):
             return self._member_of_fixed(part, self.fixed_value(whole))
         return func.coalesce(self._contained(part, whole), false())
+
+    def _listed(self, part: Node, whole: ListOf) -> Sql:
+        """Membership in a list that is written out; fixed elements are asked for at once."""
+        found: list[Sql] = [false()]
+        found += [self._compared(part, "==", item) for item in whole.items if not is_fixed(item)]
+        values = [self.fixed_value(item) for item in whole.items if is_fixed(item)]
+        for kind in TYPES:
+            chosen = [fixed(value, kind) for value in values if is_of(value, kind)]
+            if chosen:
+                among = self.database.among(self.read(part, kind), chosen, kind)
+                found.append(func.coalesce(among, false()))
+        return or_(*found)
 
     def _member_of_fixed(self, part: Node, whole: Value) -> Sql:
         if is_fixed(part):

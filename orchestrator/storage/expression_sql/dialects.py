@@ -11,11 +11,13 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Boolean,
+    Column,
     ColumnElement,
     Dialect,
     Integer,
     Interval,
     Numeric,
+    ScalarSelect,
     Text,
     and_,
     case,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
+    or_,
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
@@ -107,6 +110,9 @@ class Database(Protocol):
     def ordered(self, sign: str, left: Sql, right: Sql, kind: Kind) -> Sql:
         """`left sign right` for two values of a kind; NULL when one is missing."""
 
+    def among(self, value: Sql, known: Sequence[Sql], kind: Kind) -> Sql:
+        """Whether a value is one of several of its kind; NULL when it is missing."""
+
     def number_text(self, number: Sql) -> Sql:
         """A number in its shortest plain notation."""
 
@@ -182,6 +188,11 @@ class Sqlite:
             return _signed(sign, func.expr_order(left, right, type_=Integer()), 0)
         return _signed(sign, first, second)
 
+    def among(self, value: Sql, known: Sequence[Sql], kind: Kind) -> Sql:
+        if kind is Kind.NUMBER:
+            return or_(*(self.ordered("==", value, each, kind) for each in known))
+        return value.in_(known)
+
     def number_text(self, number: Sql) -> Sql:
         return func.expr_number_text(number, type_=Text())
 
@@ -198,7 +209,7 @@ def _group(*, many: bool) -> str:
 
 def _whole(number: Sql) -> Sql | None:
     """A number that SQLite itself compares exactly, or None."""
-    if isinstance(number.type, Integer):
+    if isinstance(number, (Column, ScalarSelect)) and isinstance(number.type, Integer):
         return number
     value = number.value if isinstance(number, BindParameter) else None
     if isinstance(value, Decimal) and value == int(value) and abs(value) < _LARGEST_INTEGER:
@@ -316,6 +327,9 @@ class Postgresql:
         if kind is Kind.TEXT:
             left = collate(left, "C")
         return _signed(sign, left, right)
+
+    def among(self, value: Sql, known: Sequence[Sql], kind: Kind) -> Sql:  # noqa: ARG002 - the Protocol's
+        return value.in_(known)
 
     def number_text(self, number: Sql) -> Sql:
         return cast(func.trim_scale(cast(number, Numeric())), Text())

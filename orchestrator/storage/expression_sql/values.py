@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 
 from sqlalchemy import case, false, func, select, type_coerce
@@ -88,7 +89,7 @@ class Values(ABC):
             case Arithmetic():
                 return self._calculated(node, kind)
             case Negative():
-                zero = fixed(0, Kind.NUMBER)
+                zero = fixed(Decimal(0), Kind.NUMBER)
                 return self.database.calculate("-", zero, self.read(node.operand, kind))
             case Join():
                 parts = [self._joined(part) for part in node.parts]
@@ -112,7 +113,7 @@ class Values(ABC):
 
     @staticmethod
     def _fixed(value: Value, kind: Kind) -> Sql:
-        value = read(value, kind) if _is_of(value, kind) else None
+        value = read(value, kind) if is_of(value, kind) else None
         return nothing(kind) if value is None else fixed(value, kind)
 
     def place(self, node: Node) -> tuple[Sql, Sequence[str]]:
@@ -158,6 +159,8 @@ class Values(ABC):
                 return case((self.present(node.operand), taken), else_=fallback)
             case Path() if shape is Kind.ANYTHING:
                 return self.database.joined(*self.place(node))
+            case Item():
+                return self.entry(node, lambda value: self._fixed(text_of(value), Kind.TEXT))
             case _ if shape is Kind.TEXT:
                 return self.read(node, Kind.TEXT)
             case _:
@@ -220,7 +223,7 @@ class Values(ABC):
         return self.database.ordered("==", found, self.read(value, kind), kind)
 
 
-def _is_of(value: Value, kind: Kind) -> bool:
+def is_of(value: Value, kind: Kind) -> bool:
     """Whether a fixed value is of a kind as it stands."""
     match value:
         case bool():
@@ -231,8 +234,10 @@ def _is_of(value: Value, kind: Kind) -> bool:
             return kind is Kind.TIME
         case timedelta():
             return kind is Kind.DURATION
-        case _:
+        case Decimal():
             return kind is Kind.NUMBER
+        case _:
+            return False
 
 
 def _time(moment: datetime) -> Sql:
