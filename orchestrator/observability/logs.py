@@ -13,7 +13,16 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from orchestrator.observability.redaction import Redactor
 
-_QUIETER = ("alembic", "apscheduler", "asyncio", "httpx", "httpcore", "twilio", "uvicorn", "watchfiles")
+_QUIETER = (
+    "alembic",
+    "apscheduler",
+    "asyncio",
+    "httpx",
+    "httpcore",
+    "twilio",
+    "uvicorn",
+    "watchfiles",
+)
 """Libraries that tell at INFO what is of no interest here."""
 
 

@@ -65,11 +65,6 @@ METRICS: Final[dict[str, Metric]] = {
         "Messages handed to a provider, by its answer: sent, rejected, retry, unknown.",
         ("channel", "outcome"),
     ),
-    "deliveries": Metric(
-        Kind.COUNTER,
-        "Messages handed to a provider, by outcome: sent, rejected, retry, unknown.",
-        ("channel", "outcome"),
-    ),
     "unsubscribes": Metric(
         Kind.COUNTER, "Opt-outs by link, by outcome: changed, already.", ("outcome",)
     ),

@@ -439,7 +439,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(settings.get_profile("fuzz"), max_examples=settings.get_profile("fuzz").max_examples // 4)
+@settings(settings.get_profile("fuzz"), max_examples=settings.get_profile("fuzz").max_examples // 8)
 @given(st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON)))
 def test_no_readable_body_fails_and_what_is_read_is_json(data: Mapping[str, Any]) -> None:
     try:
@@ -453,7 +453,7 @@ def test_no_readable_body_fails_and_what_is_read_is_json(data: Mapping[str, Any]
     assert all(isinstance(answer, ConsentAnswer) for answer in event.consent.values())
 
 
-@settings(settings.get_profile("fuzz"), max_examples=settings.get_profile("fuzz").max_examples // 4)
+@settings(settings.get_profile("fuzz"), max_examples=settings.get_profile("fuzz").max_examples // 8)
 @given(st.binary(max_size=200), st.dictionaries(st.sampled_from(list(GOOD)), st.text(max_size=40)))
 def test_a_stranger_is_always_refused(body: bytes, headers: Mapping[str, str]) -> None:
     with pytest.raises(VerificationError):
