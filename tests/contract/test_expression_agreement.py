@@ -392,6 +392,10 @@ def conditions(draw: st.DrawFn, level: int = 3) -> str:
             joined("({} - {} {} {})", time_fields, time_fields | st.just("now"), signs, lengths),
             joined("(now - contact.created_at > tables.refill[{} ~ ''])", text),
             joined("({} {} {})", free, signs, text | number),
+            joined("({} {} {})", free, signs, moments),
+            joined("({} < {} {})", free, moments, st.sampled_from(["", "< now"])).filter(
+                comparable
+            ),
             joined("({} {} {})", number | text_literals, signs, free),
             joined("({} {} {})", text, memberships, lists | text),
             joined("({} {} {})", free, memberships, lists | text),

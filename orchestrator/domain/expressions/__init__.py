@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain.expressions.arithmetic import divide
+from orchestrator.domain.expressions.audience import audience_problems
 from orchestrator.domain.expressions.checking import Problem, check
 from orchestrator.domain.expressions.evaluation import (
     EventCounter,
@@ -48,6 +49,7 @@ __all__ = [
     "StepOutput",
     "Value",
     "Vocabulary",
+    "audience_problems",
     "check",
     "divide",
     "evaluate",

@@ -68,16 +68,19 @@ def compile_condition(
     Raises:
         ValueError: the expression cannot be asked in SQL; the loader refuses such audiences.
     """
-    for part in (expression, *(segments or {}).values()):
-        for problem in audience_problems(part):
-            msg = f"{part.text!r}: {problem.message}"
-            raise ValueError(msg)
     compiler = _Conditions(_DATABASES[dialect], now, segments or {}, tables or {})
-    return compiler.holds(expression.root)
+    return compiler.accepted(expression)
 
 
 class _Conditions(Values):
     """Compiles conditions; none of them is ever NULL."""
+
+    def accepted(self, expression: Expression) -> Sql:
+        """A whole expression, or ValueError if it is not for SQL."""
+        for problem in audience_problems(expression):
+            msg = f"{expression.text!r}: {problem.message}"
+            raise ValueError(msg)
+        return self.holds(expression.root)
 
     def holds(self, node: Node) -> Sql:
         """Whether a node used as a condition holds."""
@@ -85,7 +88,7 @@ class _Conditions(Values):
             return true() if truth(self.fixed_value(node)) else false()
         match node:
             case Segment():
-                return self.holds(self.segments[node.name].root)
+                return self.accepted(self.segments[node.name])
             case Not():
                 return not_(self.holds(node.operand))
             case AllOf():
