@@ -56,6 +56,7 @@ class Vocabulary:
         # Consent differs by topic, and a template needs no more than to look.
         fields = {**declared.fields, "consent": OUTPUT}
         self._roots: Mapping[str, Record] = {**ROOTS, "contact": Record("contact", fields)}
+        self._absent = {name: shaped(None, record) for name, record in self._roots.items()}
 
     @property
     def shapes(self) -> dict[str, Record]:
@@ -75,7 +76,8 @@ class Vocabulary:
             "item": context.item,
             "links": context.links,
         }
-        known.update((name, shaped(given[name], record)) for name, record in self._roots.items())
+        for name, record in self._roots.items():
+            known[name] = shaped(given[name], record) if given[name] else self._absent[name]
         topic = self._topics.get(context.topic or "")
         title = topic.title.in_locale(locale) if topic else None
         reason = _reason(self._brand.name.in_locale(locale), context.message_class, title)
