@@ -48,5 +48,5 @@ def report_unavailable(log: Log) -> None:
     for what, span in log.uses:
         word = NOT_YET.get(what)
         if word:
-            hint = "remove it for now; it comes with a later version"
+            hint = "remove it for now"
             log.wrong("unavailable", span, f'"{word}" is not available yet', hint)

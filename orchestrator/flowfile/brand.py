@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -15,7 +16,16 @@ from orchestrator.domain.flows import (
     PrivacyNotice,
     Topic,
 )
-from orchestrator.flowfile.shapes import Choice, JsonSchema, Shape, Text, Word, nearest, read_scalar
+from orchestrator.flowfile.shapes import (
+    Choice,
+    JsonSchema,
+    Shape,
+    Text,
+    Word,
+    nearest,
+    read_scalar,
+    write,
+)
 from orchestrator.flowfile.source import Log, Mapping, Node, Span, shorten
 from orchestrator.flowfile.structures import (
     At,
@@ -51,7 +61,7 @@ _LINK: Final = Word(
     "https://northwind.example",
     mend=lambda text: f"https://{text}" if "." in text else "",
 )
-_HOST: Final = Word(r"(?i:[a-z0-9-]+\.)+[a-z]{2,}", "a host name", "cdn.northwind.example")
+_HOST: Final = Word(r"([A-Za-z0-9-]+\.)+[A-Za-z]{2,}", "a host name", "cdn.northwind.example")
 _COLOUR: Final = Word(r"#[0-9a-fA-F]{6}", "a colour", '"#0b5a7a"')
 _CURRENCY: Final = Word(r"[A-Z]{3}", "a currency code (ISO 4217)", "EUR")
 _PHONE_OR_NAME: Final = Word(
@@ -89,6 +99,9 @@ class Localised(Shape[Wording]):
         """The wording."""
         if isinstance(node, Mapping):
             found = Named(LOCALE, Text(longest=self.longest)).read(node, log) or {}
+            if not node.entries:
+                log.wrong("value", node, "no text in any language", write(log, "{en: …}"))
+                return None
             texts = {name: value for name, value, _ in each_value(found)}
             return Wording(texts, node.entries[0].key if node.entries else node)
         text = Text(longest=self.longest).read(node, log)
@@ -97,6 +110,12 @@ class Localised(Shape[Wording]):
     def schema(self) -> JsonSchema:
         """Text, or texts by language tag."""
         return {"$ref": "#/$defs/text"}
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """Listing them walks a folder of hundreds of files."""
+    return frozenset(available_timezones())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +128,7 @@ class TimeZone(Shape[str]):
         if scalar is None:
             return None
         text = scalar.text.strip()
-        zones = available_timezones()
+        zones = _time_zones()
         if text in zones:
             return text
         message = f'"{shorten(text)}" is no time zone'

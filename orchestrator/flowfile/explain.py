@@ -43,6 +43,7 @@ from orchestrator.domain.flows import (
     WithdrawStep,
 )
 from orchestrator.flowfile.times import WEEKDAYS
+from orchestrator.flowfile.words import say, say_events, say_key
 
 CHANNEL_WORDS: Final = {Channel.EMAIL: "email", Channel.SMS: "SMS", Channel.WHATSAPP: "WhatsApp"}
 _CLASS_WORDS: Final = {
@@ -75,9 +76,9 @@ def _who(flow: Flow, book: FlowBook) -> Iterator[str]:
     starts = [_trigger(trigger) for trigger in flow.triggers]
     yield f"A person enters {' or '.join(starts)}."
     if flow.audience:
-        yield f"Only people for whom {flow.audience} holds enter."
+        yield f"Only if {say(flow.audience)}."
     if flow.key:
-        yield f"There is one run at a time for each {flow.key}."
+        yield f"There is one run at a time for each {say_key(flow.key)}."
     yield _again(flow)
     topic = book.topics.get(flow.topic or "")
     about = f' "{topic.title}"' if topic and flow.flow_class in _TOPICAL else ""
@@ -91,27 +92,27 @@ _TOPICAL: Final = frozenset({MessageClass.MARKETING, MessageClass.SERVICE})
 
 def _around(flow: Flow) -> Iterator[str]:
     if flow.exits:
-        events = _events(flow.exits)
-        yield f"The run stops at any point, and takes back what is queued, on {events}."
+        events = say_events(flow.exits)
+        yield f"The run ends at once, and what is queued is taken back, when {events}."
     if flow.goal:
         within = spell_span(flow.goal.within)
-        yield f"It has reached its goal with {_events(flow.goal.events)} within {within}."
+        yield f"It has reached its goal when, within {within}, {say_events(flow.goal.events)}."
     if flow.sunset:
         after = spell_span(flow.sunset)
         yield f"After {after} without a sign of life, marketing to the person stops."
 
 
 def _again(flow: Flow) -> str:
-    whose = "with the same key " if flow.key else ""
+    same = f" for the same {say_key(flow.key)}" if flow.key else ""
     match flow.reenter.again:
         case Again.NEVER:
-            return f"Nobody {whose}enters twice."
+            return f"Nobody enters twice{same}."
         case Again.ALWAYS:
-            return f"People {whose}may enter again at once."
+            return f"People may enter again{same} at once."
         case Again.AFTER:
-            return f"People {whose}may enter again {flow.reenter.after} after they last entered."
+            return f"People may enter again{same} {flow.reenter.after} after they last entered."
         case Again.RESTART:
-            return f"Entering again {whose}starts from the beginning."
+            return f"Entering again{same} starts from the beginning."
     assert_never(flow.reenter.again)
 
 
@@ -119,10 +120,10 @@ def _trigger(trigger: Trigger) -> str:
     match trigger:
         case EventTrigger():
             each = f", once for each of {trigger.each}" if trigger.each else ""
-            return f"on {_events((EventMatch(trigger.event, trigger.where),))}{each}"
+            return f"when {say_events((EventMatch(trigger.event, trigger.where),))}{each}"
         case SegmentTrigger():
             inside = " (as do those already in it)" if trigger.current.value == "enter" else ""
-            return f"on joining the segment {trigger.segment}{inside}"
+            return f"when they join the segment {trigger.segment}{inside}"
         case ScheduleTrigger():
             moment = trigger.moment
             return f"at {moment:%Y-%m-%d %H:%M}" if moment else f"by the schedule {trigger.cron}"
@@ -136,13 +137,6 @@ def _trigger(trigger: Trigger) -> str:
         case ManualTrigger():
             return "by hand"
     assert_never(trigger)
-
-
-def _events(events: tuple[EventMatch, ...]) -> str:
-    said = [
-        f"{event.event} where {event.where}" if event.where else event.event for event in events
-    ]
-    return " or ".join(said)
 
 
 def _moment(moment: Moment) -> str:
@@ -193,13 +187,13 @@ def _ways(step: _Branching) -> tuple[str, list[tuple[str, str | None]]]:
     match step:
         case IfStep():
             ways = [("If so:", step.then), ("If not:", step.otherwise)]
-            return f"Ask whether {step.condition}.", ways
+            return f"Ask whether {say(step.condition)}.", ways
         case WaitForStep():
-            awaited = str(step.condition) if step.condition else _events(step.events)
-            opening = f"Wait for {awaited}, at most {step.within}."
-            return opening, [("If it comes:", step.then), ("If it does not:", step.otherwise)]
+            awaited = say(step.condition) if step.condition else say_events(step.events)
+            opening = f"Wait until {awaited}, at most {step.within}."
+            return opening, [("If so:", step.then), ("If not:", step.otherwise)]
         case ChooseStep():
-            cases = [(f"If {case.condition}:", case.then) for case in step.cases]
+            cases = [(f"If {say(case.condition)}:", case.then) for case in step.cases]
             return "Take the first that fits.", [*cases, ("Else:", step.otherwise)]
         case ExperimentStep():
             whole = sum(variant.weight for variant in step.variants)

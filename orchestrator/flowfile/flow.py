@@ -33,7 +33,6 @@ from orchestrator.flowfile.shapes import (
     Shape,
     Text,
     Whole,
-    nearest,
     read_scalar,
     write,
 )
@@ -176,25 +175,12 @@ class Written:
 
 def compile_flow(name: str, found: Fields, names: Names, brand: Brand) -> Written:
     """One flow; gaps were logged and are filled with nothing."""
-    log = names.log
     said = found.get(WHEN) or ()
-    flow_class = found.get(FLOW_CLASS) or MessageClass.TRANSACTIONAL
-    topic = found.get(TOPIC)
-    if topic is not None:
-        names.known("topic", topic, names.topics)
     place = _place(said, names)
     keyed = place.with_key()
-    own = own_policy(found.get(OWN_POLICY), names.policies, log)
-    default = names.policies.get("default", Policy())
-    setting = Setting(
-        flow_class,
-        topic.value if topic else None,
-        found.get(VIA) or (Channel.EMAIL,),
-        own,
-        default,
-        brand.locale,
-        bool(said) and all(one.fields.get(EVENT) == "contact.subscribed" for one in said),
-    )
+    own = own_policy(found.get(OWN_POLICY), names.policies, names.log)
+    setting = _setting(found, said, own, names, brand)
+    flow_class = setting.flow_class
     writer = ProgramWriter(names, keyed, setting)
     steps = found.get(STEPS) or ()
     first = writer.write(steps)
@@ -223,11 +209,30 @@ def compile_flow(name: str, found: Fields, names: Names, brand: Brand) -> Writte
         spread=found.get(SPREAD),
         on_change=found.get(ON_CHANGE) or OnChange.FINISH_OLD,
         moved=_moved(found, writer.program, names),
-        policy=effective_policy(flow_class, default=default, own=own),
+        policy=effective_policy(flow_class, default=setting.default, own=own),
         program=writer.program,
         first=first,
     )
     return Written(flow, writer.spans)
+
+
+def _setting(
+    found: Fields, said: tuple[Said, ...], own: tuple[Policy, ...], names: Names, brand: Brand
+) -> Setting:
+    topic = found.get(TOPIC)
+    if topic is not None:
+        names.known("topic", topic, names.topics)
+    return Setting(
+        # Without a class, an error that was logged, nothing is said about topics as well.
+        flow_class=found.get(FLOW_CLASS) or MessageClass.TRANSACTIONAL,
+        topic=topic.value if topic else None,
+        via=found.get(VIA) or (Channel.EMAIL,),
+        own=own,
+        default=names.policies.get("default", Policy()),
+        locale=brand.locale,
+        confirms_sign_up=bool(said)
+        and all(one.fields.get(EVENT) == "contact.subscribed" for one in said),
+    )
 
 
 def _place(said: tuple[Said, ...], names: Names) -> Place:
@@ -300,8 +305,3 @@ def _check_experiments(steps: tuple[Said, ...], log: Log, seen: dict[str, Placed
             log.wrong("name", span, message, f"write experiment: {name.value}_2")
         for _, branch in keys.branches(said):
             _check_experiments(branch, log, seen)
-
-
-def unknown_flow(name: str, flows: Mapping[str, Flow]) -> str:
-    """What to say when a flow of that name is asked for."""
-    return f'no flow "{name}"; {nearest(name, [*flows])}'

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orchestrator.domain.findings import Finding, Severity
+from orchestrator.domain.findings import Finding, Severity, has_errors
 from orchestrator.domain.flows import Channel, FlowBook, SendStep
 from orchestrator.flowfile.availability import report_unavailable
 from orchestrator.flowfile.book import compile_book
@@ -35,9 +35,7 @@ class Loaded:
     @property
     def publishable(self) -> bool:
         """Whether nothing found stops publishing."""
-        return self.book is not None and not any(
-            finding.severity is Severity.ERROR for finding in self.findings
-        )
+        return self.book is not None and not has_errors(self.findings)
 
     def place(self, flow: str, step: str) -> tuple[int, int]:
         """Line and column of a step; zeros where it is not in the file."""
@@ -98,7 +96,7 @@ def load_text(text: str, name: str = "flows.yaml") -> Loaded:
         return Loaded(None, _in_order(log.findings), source)
     inner = Log(tree.source)
     compiled = compile_book(tree.root, inner)
-    broken = any(one.severity is Severity.ERROR for one in [*log.findings, *inner.findings])
+    broken = has_errors((*log.findings, *inner.findings))
     report_unavailable(inner)
     told = [finding for finding in inner.findings if finding.line not in tree.mended]
     found = _in_order([*log.findings, *told])

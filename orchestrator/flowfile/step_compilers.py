@@ -41,6 +41,8 @@ from orchestrator.flowfile.steps import first_id
 from orchestrator.flowfile.structures import Fields, Placed, each_value
 from orchestrator.flowfile.triggers import compile_matches
 
+_LEAST_TO_COMPARE: Final = 2
+
 if TYPE_CHECKING:
     from orchestrator.flowfile.program import ProgramWriter
 
@@ -164,8 +166,8 @@ def _experiment(
     name, variants = found.get(keys.EXPERIMENT), found.get(keys.VARIANTS)
     if name is None or variants is None:
         return None
-    if len(variants.value) == 1:
-        message = f'experiment "{name.value}" has one variant; there is nothing to compare'
+    if len(variants.value) < _LEAST_TO_COMPARE:
+        message = f'experiment "{name.value}" has nothing to compare'
         writer.names.log.wrong("value", found.key(keys.VARIANTS), message, "add a second variant")
     compiled = [
         Variant(

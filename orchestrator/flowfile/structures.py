@@ -57,6 +57,9 @@ class Many(Shape[tuple[T_co, ...]]):
         if not isinstance(node, Listing):
             value = self.inner.read(node, log)
             return None if value is None else (value,)
+        if not node.items:
+            log.wrong("value", node, "an empty list", "add a value, or remove the key")
+            return None
         with log.under(None):
             values = [self.inner.read(item, log) for item in node.items]
         return tuple(value for value in values if value is not None)

@@ -31,6 +31,8 @@ from orchestrator.flowfile.source import Entry, Listing, Log, Mapping, Node, Sca
 
 DEEPEST: Final = 40
 MOST_REPAIRS: Final = 25
+MOST_REPAIRS_WHEN_LARGE: Final = 2
+LARGE: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def read_tree(source: Source, log: Log) -> Tree:
     """
     mended: set[int] = set()
     current = source
-    for _ in range(MOST_REPAIRS):
+    # Each repair reads the whole file again, about a second for 100,000 characters.
+    repairs = MOST_REPAIRS if len(source.text) < LARGE else MOST_REPAIRS_WHEN_LARGE
+    for _ in range(repairs):
         attempt = Log(current)
         outcome = _read_once(current, attempt)
         if not isinstance(outcome, Slip):

@@ -7,8 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from orchestrator.domain.durations import Duration
+from orchestrator.domain.durations import Duration, parse_duration
 from orchestrator.domain.flows import (
     Again,
     AttributeType,
@@ -50,6 +52,7 @@ from orchestrator.domain.flows import (
     WithdrawStep,
 )
 from orchestrator.flowfile import TemplateFile, check, explain_flow, load_text
+from orchestrator.flowfile.words import say
 
 SAMPLE = (Path(__file__).parent / "sample_flows.yaml").read_text(encoding="utf-8")
 HEAD = """\
@@ -324,6 +327,23 @@ def test_durations_read_back_as_written(text: str, duration: Duration) -> None:
     assert str(duration) == text.replace("2 weeks", "14 days")
 
 
+@given(
+    amount=st.integers(1, 3600),
+    unit=st.sampled_from(["seconds", "minutes", "hours", "days", "weeks", "calendar days"]),
+    at=st.none() | st.times(),
+)
+def test_a_duration_written_out_reads_as_the_same_duration(
+    amount: int, unit: str, at: time | None
+) -> None:
+    clock = f" at {at:%H:%M}" if at and unit == "calendar days" else ""
+    duration = parse_duration(f"{amount} {unit}{clock}")
+    if unit == "weeks" and amount > 521:
+        assert duration is None
+    else:
+        assert duration is not None
+        assert parse_duration(str(duration)) == duration
+
+
 def test_what_looks_like_another_type_is_read_as_written() -> None:
     head = HEAD.replace("name: Northwind Books", "name: 1984").replace(
         "postal_address: Keskuskatu 1, 00100 Helsinki", "postal_address: 00100"
@@ -380,7 +400,13 @@ def test_transactional_messages_have_no_caps_and_only_their_own_quiet_hours() ->
 
 
 def test_the_sign_up_confirmation_needs_no_topic_and_other_service_mail_does() -> None:
-    flows = "flows:\n  hello:\n    class: service\n    when: {event: contact.%s}\n    steps: [send: a/b]\n"
+    flows = (
+        "flows:\n"
+        "  hello:\n"
+        "    class: service\n"
+        "    when: {event: contact.%s}\n"
+        "    steps: [send: a/b]\n"
+    )
     assert load_text(HEAD + flows % "subscribed").publishable
     assert [one.rule for one in load_text(HEAD + flows % "created").findings] == ["class"]
 
@@ -447,6 +473,41 @@ def test_a_step_without_its_template_is_an_error_and_a_template_without_step_a_w
         ),
     ]
     assert (findings[0].line, findings[0].column) == loaded.place("cart", "1")
+
+
+@pytest.mark.parametrize(
+    ("condition", "sentence"),
+    [
+        ("contact.orders.count == 0", "the number of their orders is 0"),
+        ("contact.orders.last_at < now - days(60)", "their last order is before 60 days ago"),
+        (
+            "event.total >= 20 and lapsed",
+            "its total is at least 20 and they are in the segment lapsed",
+        ),
+        ("not lapsed", "they are not in the segment lapsed"),
+        ("not contact.consent.sms.news", "they have not agreed to news by sms"),
+        ("contact.birthday is none", "their birthday is not known"),
+        ("event.checkout_id == key", "it is about the same checkout"),
+        ("has(contact.tags, 'vip')", '"vip" is among their tags'),
+        ("any_item(order, category='coffee')", 'one of the items has category "coffee"'),
+        (
+            "count_events('product.viewed', days(30)) > 2",
+            "the number of product.viewed events in the last 30 days is more than 2",
+        ),
+        (
+            "lapsed and (contact.tracking or contact.points > 1)",
+            (
+                "they are in the segment lapsed and "
+                "(they have agreed to tracking or their points is more than 1)"
+            ),
+        ),
+    ],
+)
+def test_conditions_are_said_in_words(condition: str, sentence: str) -> None:
+    flow = flow_of("", f'- if: "{condition}"\n  then: [exit: done]')
+    step = flow.program["1"]
+    assert isinstance(step, IfStep)
+    assert say(step.condition) == sentence
 
 
 def test_a_journey_is_explained_in_sentences() -> None:

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.flowfile import Loaded, explain_flow, load_bytes, load_text, render_findings
+from orchestrator.flowfile.source import Log, Mapping, Scalar, Source
+from orchestrator.flowfile.yaml_tree import read_tree
 
 GOOD = (Path(__file__).parent / "sample_flows.yaml").read_text(encoding="utf-8")
 LINES = GOOD.splitlines(keepends=True)
@@ -98,3 +100,19 @@ def test_any_bytes_never_crash(content: bytes) -> None:
 @given(st.text(max_size=200))
 def test_any_text_never_crashes(text: str) -> None:
     holds_together(load_text(text))
+
+
+@given(st.text(alphabet="ab '\"\\:#,{é😀", min_size=1), st.sampled_from("'\""))
+def test_a_place_inside_a_quoted_text_is_found_again(text: str, mark: str) -> None:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    written = escaped if mark == '"' else text.replace("'", "''")
+    source = Source("flows.yaml", f"key: {mark}{written}{mark}\n")
+    root = read_tree(source, Log(source)).root
+    assert isinstance(root, Mapping)
+    scalar = root.get("key")
+    assert isinstance(scalar, Scalar)
+    assert scalar.text == text
+    for at, char in enumerate(text):
+        span = source.within(scalar, at, at + 1)
+        there = source.text[span.start]
+        assert there == char or (there == "\\" and source.text[span.start + 1] == char)
