@@ -18,7 +18,7 @@ from orchestrator.domain.expressions import (
     vocabulary,
 )
 from orchestrator.domain.flows import AttributeType, FlowBook, TableValue
-from orchestrator.flowfile.brand import BRAND, NAME, TOPICS, compile_brand, compile_topics
+from orchestrator.flowfile.brand import BRAND, TOPICS, compile_brand, compile_topics
 from orchestrator.flowfile.flow import FLOWS, Written, compile_flow
 from orchestrator.flowfile.names import Names
 from orchestrator.flowfile.policies import POLICIES, compile_policies
@@ -42,6 +42,7 @@ from orchestrator.flowfile.structures import (
     each_value,
     fields,
 )
+from orchestrator.flowfile.texts import NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -24,9 +23,8 @@ from orchestrator.flowfile.shapes import (
     Word,
     nearest,
     read_scalar,
-    write,
 )
-from orchestrator.flowfile.source import Log, Mapping, Node, Span, shorten
+from orchestrator.flowfile.source import Log, Mapping, Node, shorten
 from orchestrator.flowfile.structures import (
     At,
     Field,
@@ -38,21 +36,12 @@ from orchestrator.flowfile.structures import (
     each_value,
     fields,
 )
+from orchestrator.flowfile.texts import LOCALE, NAME, Localised, Wording
 from orchestrator.flowfile.times import Day
 
-LOCALE_PATTERN: Final = r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?(-[a-z0-9]{5,8})*"
 _MAILBOX: Final = r"[^<>@\s,;]+@[^<>@\s,;]+\.[^<>@\s,;.]+"
 _FULL_MAILBOX: Final = rf"(?:[^<>@\r\n]{{1,200}} <{_MAILBOX}>|{_MAILBOX})"
 
-NAME: Final = Word(
-    r"[a-z][a-z0-9_]{0,63}",
-    "a name of small letters, digits and _",
-    "offers",
-    mend=lambda text: re.sub(r"[\s-]+", "_", text.lower()),
-)
-LOCALE: Final = Word(
-    LOCALE_PATTERN, "a language tag", "en or pt-BR", mend=lambda text: text.replace("_", "-")
-)
 _MAIL: Final = Word(_MAILBOX, "an email address", "help@northwind.example")
 _SENDER: Final = Word(_FULL_MAILBOX, "a sender", "Northwind <hello@northwind.example>")
 _LINK: Final = Word(
@@ -70,46 +59,6 @@ _PHONE_OR_NAME: Final = Word(
     '"+15005550006"',
 )
 _COUNTRY: Final = Word(r"default|[A-Z]{2}", "a country code (ISO 3166) or default", "FI")
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """A text a customer reads, before the brand's locale is known."""
-
-    by_locale: dict[str, str]
-    span: Span
-
-    def compile(self, locale: str, log: Log) -> LocalText:
-        """The text with its default; a mapping must have the brand's locale."""
-        if "" in self.by_locale:
-            return LocalText(self.by_locale[""])
-        if locale not in self.by_locale and self.by_locale and locale:
-            message = f'the brand\'s locale "{locale}" is missing among the translations'
-            log.wrong("value", self.span, message, f"add {locale}: ...")
-        return LocalText(self.by_locale.get(locale, ""), self.by_locale)
-
-
-@dataclass(frozen=True, slots=True)
-class Localised(Shape[Wording]):
-    """Text, or a mapping of locale to text."""
-
-    longest: int = 1000
-
-    def read(self, node: Node, log: Log) -> Wording | None:
-        """The wording."""
-        if isinstance(node, Mapping):
-            found = Named(LOCALE, Text(longest=self.longest)).read(node, log) or {}
-            if not node.entries:
-                log.wrong("value", node, "no text in any language", write(log, "{en: …}"))
-                return None
-            texts = {name: value for name, value, _ in each_value(found)}
-            return Wording(texts, node.entries[0].key if node.entries else node)
-        text = Text(longest=self.longest).read(node, log)
-        return None if text is None else Wording({"": text}, node)
-
-    def schema(self) -> JsonSchema:
-        """Text, or texts by language tag."""
-        return {"$ref": "#/$defs/text"}
 
 
 @cache

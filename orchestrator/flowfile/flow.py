@@ -21,7 +21,6 @@ from orchestrator.domain.flows import (
     effective_policy,
 )
 from orchestrator.flowfile import steps as keys
-from orchestrator.flowfile.brand import NAME
 from orchestrator.flowfile.names import Names, Place
 from orchestrator.flowfile.policies import OWN_POLICY, own_policy
 from orchestrator.flowfile.program import ProgramWriter, Setting
@@ -48,6 +47,7 @@ from orchestrator.flowfile.structures import (
     each_value,
     fields,
 )
+from orchestrator.flowfile.texts import NAME
 from orchestrator.flowfile.times import DurationShape, SpanShape
 from orchestrator.flowfile.triggers import (
     EVENT,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 
 from orchestrator.flowfile.book import BOOK
-from orchestrator.flowfile.brand import LOCALE_PATTERN
 from orchestrator.flowfile.policies import POLICY
 from orchestrator.flowfile.shapes import JsonSchema
 from orchestrator.flowfile.steps import STEP
+from orchestrator.flowfile.texts import LOCALE_PATTERN
 
 
 def json_schema() -> JsonSchema:

@@ -10,7 +10,6 @@ from typing import Final, Generic, TypeVar
 
 from orchestrator.domain.durations import parse_duration
 from orchestrator.domain.flows import Cap, Channel, ClockWindow, IfLate, Lateness, Policy
-from orchestrator.flowfile.brand import NAME
 from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest, read_scalar, write
 from orchestrator.flowfile.source import Log, Node, Scalar, Span, shorten
 from orchestrator.flowfile.source import Mapping as Group
@@ -25,6 +24,7 @@ from orchestrator.flowfile.structures import (
     each_value,
     fields,
 )
+from orchestrator.flowfile.texts import NAME
 from orchestrator.flowfile.times import Window
 
 T = TypeVar("T")

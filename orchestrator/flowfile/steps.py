@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Final
 
 from orchestrator.domain.flows import Channel, MessageClass, NotAllowed, Since
-from orchestrator.flowfile.brand import NAME, Localised
 from orchestrator.flowfile.policies import IF_LATE, OWN_POLICY
 from orchestrator.flowfile.shapes import (
     Choice,
@@ -21,6 +20,7 @@ from orchestrator.flowfile.shapes import (
 )
 from orchestrator.flowfile.source import Listing, Log, Node, Scalar
 from orchestrator.flowfile.structures import At, Field, Fields, Many, Named, Record, fields
+from orchestrator.flowfile.texts import NAME, Localised
 from orchestrator.flowfile.times import DurationOrExpression, DurationShape, MomentOrExpression
 from orchestrator.flowfile.triggers import MATCHES, EventType
 from orchestrator.flowfile.verbs import Said, Verbs

@@ -24,7 +24,6 @@ from orchestrator.domain.flows import (
     SegmentTrigger,
     Trigger,
 )
-from orchestrator.flowfile.brand import NAME
 from orchestrator.flowfile.names import Names, Place
 from orchestrator.flowfile.shapes import (
     Choice,
@@ -37,6 +36,7 @@ from orchestrator.flowfile.shapes import (
 )
 from orchestrator.flowfile.source import Log, Node, shorten
 from orchestrator.flowfile.structures import At, Field, Fields, Many, Record, fields
+from orchestrator.flowfile.texts import NAME
 from orchestrator.flowfile.times import Clock, SpanShape, parse_moment
 from orchestrator.flowfile.verbs import Said, Verbs
 
