@@ -13,7 +13,8 @@ from typing import Final
 
 import uvicorn
 
-from orchestrator.bootstrap import App, FilesRead, login_link, read_files
+from orchestrator.bootstrap.application import App, login_link
+from orchestrator.bootstrap.files import FilesRead, read_files
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.findings import Severity
 from orchestrator.flowfile.report import render_findings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from orchestrator import bootstrap
 from orchestrator.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="The database: bring its schema up to date.")
@@ -18,5 +17,7 @@ def _group() -> None:
 @app.command()
 def upgrade() -> None:
     """Bring the database to this program's schema; an up-to-date one stays as it is."""
-    before, after = bootstrap.upgrade_database(load_settings())
+    from orchestrator.bootstrap.databases import upgrade_database
+
+    before, after = upgrade_database(load_settings())
     typer.echo(f"The database was {before} and is {after} now.")

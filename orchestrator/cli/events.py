@@ -6,15 +6,17 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import uuid4
 
-import httpx
 import typer
-from standardwebhooks import Webhook
 
 from orchestrator.domain.errors import ConfigurationError, MalformedPayload, TransientError
 from orchestrator.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import httpx
+    from standardwebhooks import Webhook
 
 PATIENCE: Final = 15.0
 """Seconds to wait for the daemon's answer."""
@@ -36,6 +38,9 @@ def send_event(
 
     An event without an id gets a random one, one without occurred_at happens now.
     """
+    import httpx
+    from standardwebhooks import Webhook
+
     settings = load_settings()
     target = url or f"{settings.base_url}/webhooks/standard"
     webhook = Webhook(_secret(settings))
@@ -73,6 +78,8 @@ def _events(file: Path) -> list[dict[str, Any]]:
 
 
 def _post(client: httpx.Client, webhook: Webhook, target: str, event: dict[str, Any]) -> None:
+    import httpx
+
     now = datetime.now(UTC)
     event_id = str(event.get("id") or uuid4())
     fields = {name: value for name, value in event.items() if name not in _ENVELOPE}

@@ -8,12 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from orchestrator import bootstrap
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.findings import Severity, has_errors
-from orchestrator.flowfile import load_file
-from orchestrator.flowfile.explain import explain_flow
-from orchestrator.flowfile.report import render_findings
 from orchestrator.settings import load_paths
 
 FAILED: Final = 1
@@ -26,9 +22,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Check the flows and their templates; needs no database. Exits 1 if there is an error."""
+    from orchestrator.bootstrap.files import read_files
+    from orchestrator.flowfile.report import render_findings
+
     paths = load_paths()
     path = file or paths.flows
-    read = bootstrap.read_files(path, templates or paths.templates)
+    read = read_files(path, templates or paths.templates)
     findings = read.candidate.findings
     if as_json:
         rows = [finding.as_json() for finding in findings]
@@ -48,6 +47,10 @@ def explain(
     flows: Annotated[Path | None, typer.Option(help="By default ORCHESTRATOR_FLOWS.")] = None,
 ) -> None:
     """Tell in plain sentences what a flow does."""
+    from orchestrator.flowfile import load_file
+    from orchestrator.flowfile.explain import explain_flow
+    from orchestrator.flowfile.report import render_findings
+
     path = flows or load_paths().flows
     loaded = load_file(path)
     if loaded.book is None:

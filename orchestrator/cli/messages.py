@@ -11,13 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator import bootstrap
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.durations import parse_duration
 from orchestrator.domain.identifiers import ContactId
 from orchestrator.domain.messages import Message, MessageState
 from orchestrator.ports import MessageFilter, UnitOfWork
-from orchestrator.services.contact_view import find_contact
 from orchestrator.settings import load_settings
 
 COLOURS: Final = {
@@ -44,8 +42,11 @@ def messages(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """List messages, oldest first, with their state and its reason."""
+    from orchestrator.bootstrap.databases import open_database
+    from orchestrator.services.contact_view import find_contact
+
     moment = _moment(since)
-    with bootstrap.open_database(load_settings()) as opened, opened.database.read() as uow:
+    with open_database(load_settings()) as opened, opened.database.read() as uow:
         person = find_contact(uow, contact) if contact else None
         wanted = MessageFilter(
             contact_id=person.id if person else None,

@@ -9,9 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import bootstrap, daemon
 from orchestrator.cli import starting_files
-from orchestrator.observability import configure_logging
 from orchestrator.settings import load_settings, unknown_variables, write_env
 
 ENV_FILE = Path(".env")
@@ -27,6 +25,10 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon: web, journeys and delivery in one process, until it is told to stop."""
+    from orchestrator import daemon
+    from orchestrator.bootstrap.application import build
+    from orchestrator.observability import configure_logging
+
     if write_secrets:
         for name in write_env(ENV_FILE):
             typer.echo(f"{name}: a random secret was written to {ENV_FILE}", err=True)
@@ -34,7 +36,7 @@ def run(
     configure_logging(secrets=settings.secret_texts())
     for warning in unknown_variables(ENV_FILE):
         typer.echo(f"orchestrator: {warning}", err=True)
-    with bootstrap.build(settings) as app:
+    with build(settings) as app:
         sys.exit(asyncio.run(daemon.serve(app, typer.echo)))
 
 

@@ -32,6 +32,7 @@ from orchestrator.storage.batches import (
     rows_of,
 )
 from orchestrator.storage.tables import enrolment
+from orchestrator.storage.types import moment
 
 E: Final = enrolment.c
 _FIELDS: Final = (
@@ -167,7 +168,7 @@ class SqlEnrolments:
         """
         if (statement := self._live(ids)) is not None:
             self._connection.execute(
-                statement.values(due_at=case((E.due_at <= now, E.due_at), else_=now))
+                statement.values(due_at=case((E.due_at <= now, E.due_at), else_=moment(now)))
             )
 
     def note(self, outputs: Mapping[EnrolmentId, Mapping[str, Any]]) -> None:
@@ -192,7 +193,7 @@ class SqlEnrolments:
         The try itself was counted when the run was claimed.
         """
         if (statement := self._live(ids)) is not None:
-            parked = case((E.attempts >= tries, now), else_=None)
+            parked = case((E.attempts >= tries, moment(now)), else_=None)
             self._connection.execute(statement.values(due_at=retry_at, parked_at=parked, **_FREED))
 
     def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:

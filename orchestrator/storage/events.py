@@ -15,6 +15,7 @@ from orchestrator.ports.people import NewEvent
 from orchestrator.ports.runtime import Clock
 from orchestrator.storage.batches import AnyRow, among, insert_new, rows_of
 from orchestrator.storage.tables import contact, event, event_key
+from orchestrator.storage.types import moment
 
 V: Final = event.c
 K: Final = event_key.c
@@ -47,7 +48,7 @@ class SqlEvents:
         found = select(K.source, K.source_id).join(
             wanted, and_(K.source == wanted.c.source, K.source_id == wanted.c.source_id)
         )
-        return set(self._connection.execute(found).tuples().all())
+        return set(self._connection.execute(found).all())
 
     def insert(self, events: Sequence[NewEvent]) -> set[EventId]:
         """Store events not stored yet; returns the ids of the new ones."""
@@ -135,7 +136,7 @@ class SqlEvents:
             .values(
                 attempts=V.attempts + 1,
                 retry_at=retry_at,
-                parked_at=case((V.attempts + 1 >= tries, now), else_=None),
+                parked_at=case((V.attempts + 1 >= tries, moment(now)), else_=None),
             )
         )
 

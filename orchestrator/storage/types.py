@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, Numeric, String
+from sqlalchemy import JSON, BigInteger, BindParameter, Dialect, Numeric, String, literal
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -73,3 +73,8 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return a Decimal."""
         return None if value is None else Decimal(value)
+
+
+def moment(value: datetime) -> BindParameter[datetime]:
+    """A moment inside an expression that does not tell its type, such as CASE."""
+    return literal(value, UtcDateTime())

@@ -12,10 +12,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from uuid import uuid4
 
 import httpx
+from standardwebhooks import Webhook
 
 T = TypeVar("T")
 
@@ -95,17 +98,28 @@ class Daemon:
             if "orchestrator messages" in line:
                 break
         self.greeting = "".join(lines)
-        assert self.url, f"the daemon did not start:\n{self.greeting}{self.log()}"
+        if not self.url:
+            self.kill()
+            raise AssertionError(f"the daemon did not start:\n{self.greeting}{self.log()}")
         return self
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self._wait()
+
+    def _wait(self) -> int:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.wait(timeout=20)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
+        return self._wait()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -137,6 +151,24 @@ class Daemon:
         done = self.command("send-event", str(file), "--url", f"{self.url}/webhooks/standard")
         assert done.returncode == 0, done.stderr
         return done
+
+    def post(self, event: dict[str, Any], event_id: str | None = None) -> httpx.Response:
+        """Sign and post an event at once, as a shop's own client would."""
+        fields = {name: value for name, value in event.items() if name != "type"}
+        now = datetime.now(UTC)
+        body = json.dumps({"type": event["type"], "timestamp": now.isoformat(), "data": fields})
+        return self.post_signed(event_id or str(uuid4()), body.encode(), SECRET)
+
+    def post_signed(self, event_id: str, body: bytes, secret: str) -> httpx.Response:
+        """Post a body signed with a secret of the caller's choice."""
+        now = datetime.now(UTC)
+        headers = {
+            "webhook-id": event_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(secret).sign(event_id, now, body.decode()),
+        }
+        url = f"{self.url}/webhooks/standard"
+        return httpx.post(url, content=body, headers=headers, trust_env=False)
 
     def messages(self, *options: str) -> list[dict[str, Any]]:
         """`messages --json`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from standardwebhooks import Webhook
 
 from tests.e2e.running import ROOT, SECRET, Daemon, wait_for
 
+FOREIGN = "whsec_Zm9yZ2VkLCBub3Qgb3VycywgcmVhbGx5IG5vdC4="
 QUICK = ROOT / "examples" / "quickstart.yaml"
 
 
@@ -34,7 +33,7 @@ def daemon(tmp_path: Path, database_url: str) -> Iterator[Daemon]:
     """The quick start's journeys, with waits short enough for a test."""
     flows = tmp_path / "flows.yaml"
     text = QUICK.read_text()
-    for slow, quick in (("5 seconds", "1 seconds"), ("20 seconds", "1 seconds")):
+    for slow, quick in (("5 seconds", "2 seconds"), ("20 seconds", "1 seconds")):
         text = text.replace(slow, quick)
     flows.write_text(text.replace("wait: 10 seconds", "wait: 2 seconds"))
     with Daemon(tmp_path, database_url, flows) as running:
@@ -57,24 +56,6 @@ def states(rows: list[dict[str, Any]]) -> list[tuple[str, str, str, str | None]]
     return [(row["step"], row["channel"], row["status"], row["reason"]) for row in rows]
 
 
-def post(daemon: Daemon, event_id: str, body: bytes, secret: str = SECRET) -> httpx.Response:
-    now = datetime.now(UTC)
-    headers = {
-        "webhook-id": event_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(event_id, now, body.decode()),
-    }
-    return httpx.post(
-        f"{daemon.url}/webhooks/standard", content=body, headers=headers, trust_env=False
-    )
-
-
-def body_of(event: dict[str, Any]) -> bytes:
-    fields = {name: value for name, value in event.items() if name != "type"}
-    stamp = datetime.now(UTC).isoformat()
-    return json.dumps({"type": event["type"], "timestamp": stamp, "data": fields}).encode()
-
-
 def test_a_checkout_becomes_a_mail_whose_unsubscribe_link_works(daemon: Daemon) -> None:
     assert daemon.get("/healthz").status_code == 200
     assert daemon.get("/readyz").status_code == 200
@@ -95,17 +76,13 @@ def test_a_checkout_becomes_a_mail_whose_unsubscribe_link_works(daemon: Daemon) 
     assert shown.status_code == 200
     clicked = httpx.post(daemon.url + path, data={"List-Unsubscribe": "One-Click"}, trust_env=False)
     assert clicked.status_code == 200
-    refused = ("4", "email", "not_sent", "no_consent")
-    rows = wait_for(
-        lambda: [row for row in states(daemon.messages()) if row[0] != "first"][1:],
-        "the second marketing mail",
-    )
-    assert rows == [refused]
+    refused = ("5", "email", "not_sent", "no_consent")
+    wait_for(lambda: refused in states(daemon.messages()), "the second mail's refusal")
     assert len(daemon.outbox()) == 1
 
 
 def test_showing_the_unsubscribe_page_changes_nothing(daemon: Daemon) -> None:
-    daemon.send(checkout("2"))
+    daemon.post(checkout("2"))
     mail = parsed(wait_for(daemon.outbox, "the first mail")[0])
     path = unsubscribe_path(daemon, mail)
     for method in ("GET", "HEAD"):
@@ -115,26 +92,23 @@ def test_showing_the_unsubscribe_page_changes_nothing(daemon: Daemon) -> None:
 
 
 def test_an_order_in_time_stops_the_journey(daemon: Daemon) -> None:
-    daemon.send(checkout("3"))
+    daemon.post(checkout("3"))
     order = json.loads((ROOT / "examples" / "order.json").read_text())
     order |= {"checkout_id": "c-3", "contact": {"email": "ada.3@example.com"}}
-    daemon.send(order)
-    daemon.send(checkout("4"))
+    assert daemon.post(order).status_code == 200
+    daemon.post(checkout("4"))
     wait_for(daemon.outbox, "the mail of the one who did not buy")
     contacts = {row["contact"] for row in daemon.messages()}
     assert contacts == {"ada.4@example.com"}
 
 
 def test_forged_and_repeated_events_start_nothing(daemon: Daemon) -> None:
-    forged = post(daemon, "evt-1", body_of(checkout("5")), "whsec_" + "Zm9yZ2VkLCBub3Qgb3Vycw==")
-    assert forged.status_code == 401
-    body = body_of(checkout("6"))
+    body = json.dumps({"type": "checkout.started", "data": checkout("5")}).encode()
+    assert daemon.post_signed("evt-1", body, FOREIGN).status_code == 401
     for _ in range(3):
-        assert post(daemon, "evt-2", body).status_code == 200
-    wait_for(daemon.outbox, "one mail")
-    again = checkout("6")
-    again["total"] = 99
-    assert post(daemon, "evt-3", body_of(again)).status_code == 200
+        assert daemon.post(checkout("6"), "evt-2").status_code == 200
+    again = checkout("6") | {"total": 99}
+    assert daemon.post(again, "evt-3").status_code == 200
     wait_for(lambda: daemon.outbox()[1:], "the journey's second mail")
     rows = daemon.messages()
     assert {row["contact"] for row in rows} == {"ada.6@example.com"}
@@ -142,14 +116,14 @@ def test_forged_and_repeated_events_start_nothing(daemon: Daemon) -> None:
 
 
 def test_sigterm_ends_it_well_and_a_restart_goes_on(daemon: Daemon) -> None:
-    daemon.send(checkout("7"))
+    daemon.post(checkout("7"))
     assert daemon.stop() == 0
     daemon.start()
     assert len(wait_for(daemon.outbox, "the mail after the restart")) == 1
 
 
 def test_secrets_addresses_and_tokens_stay_out_of_the_log(daemon: Daemon) -> None:
-    daemon.send(checkout("8"))
+    daemon.post(checkout("8"))
     mail = parsed(wait_for(daemon.outbox, "a mail")[0])
     path = unsubscribe_path(daemon, mail)
     daemon.get(path)

@@ -1,4 +1,4 @@
-"""The composition root: settings in, a whole application out. Nothing else builds things."""
+"""A daemon with everything it runs."""
 
 from __future__ import annotations
 
@@ -7,39 +7,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
+from orchestrator.bootstrap.databases import OpenDatabase, open_database
 from orchestrator.channels.outbox import OutboxProvider
 from orchestrator.domain.errors import ConfigurationError, NotFound
 from orchestrator.domain.flows import Channel, FlowBook
-from orchestrator.flowfile import TemplateFile, check, load_file, load_text
+from orchestrator.flowfile import load_text
 from orchestrator.flowfile.explain import explain_flow
-from orchestrator.flowfile.source import Source as FlowSource
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import CheckpointSigner, Clock, Ids, Provider, Renderer, Source
-from orchestrator.rendering.checking import check_templates
+from orchestrator.ports import CheckpointSigner, Clock, Provider, Renderer, Source
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
 from orchestrator.rendering.pages import PageEnvironment
-from orchestrator.rendering.templates import has_template, load_folder, template_files
 from orchestrator.services.advance import Advancing
 from orchestrator.services.dispatch import Dispatching
 from orchestrator.services.enrol import Enrolling
 from orchestrator.services.intake import Intake
 from orchestrator.services.preferences import Preferences
 from orchestrator.services.results import Results
-from orchestrator.services.versions import Candidate, VersionLibrary
+from orchestrator.services.versions import VersionLibrary
 from orchestrator.settings import Settings
 from orchestrator.sources.phones import normalise_phone
 from orchestrator.sources.standard import StandardSource
-from orchestrator.storage import migrate
-from orchestrator.storage.clock import clock_of
-from orchestrator.storage.engine import create_engine_for, sqlite_file
-from orchestrator.storage.expression_sql import register_functions
-from orchestrator.storage.identifiers import UuidIds
+from orchestrator.storage.engine import sqlite_file
 from orchestrator.storage.ledger_signing import HmacCheckpointSigner
 from orchestrator.storage.lock import DaemonLock
 from orchestrator.storage.unit_of_work import SqlDatabase
@@ -47,18 +40,6 @@ from orchestrator.web.app import create_app
 from orchestrator.web.pages import FOLDER as PAGES
 from orchestrator.web.parts import WebParts
 from orchestrator.web.security import Access
-
-_UPGRADE: Final = "run `orchestrator db upgrade` with this program's version"
-_DOWNGRADE: Final = "it was made by a newer version of this program: start that one"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenDatabase:
-    """A database whose schema is this program's."""
-
-    database: SqlDatabase
-    clock: Clock
-    ids: Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,93 +80,6 @@ class Standing:
         return found
 
 
-# Databases --------------------------------------------------------------------------------
-
-
-@contextmanager
-def open_database(settings: Settings) -> Iterator[OpenDatabase]:
-    """Open the database; an empty one gets its schema, another schema than ours is refused.
-
-    Raises ConfigurationError.
-    """
-    url = settings.database_url.get_secret_value()
-    match migrate.state(url):
-        case migrate.SchemaState.EMPTY:
-            migrate.upgrade(url)
-        case migrate.SchemaState.OLDER:
-            raise ConfigurationError(f"the database has an older schema: {_UPGRADE}")
-        case migrate.SchemaState.NEWER:
-            raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
-        case migrate.SchemaState.CURRENT:
-            pass
-    engine = create_engine_for(url, register_functions)
-    ids = UuidIds()
-    clock = clock_of(engine)
-    suppression_key = settings.suppression_key.get_secret_value().encode()
-    database = SqlDatabase(engine, clock, ids, suppression_key)
-    try:
-        yield OpenDatabase(database, clock, ids)
-    finally:
-        database.close()
-
-
-def upgrade_database(settings: Settings) -> tuple[str, str]:
-    """Bring the schema up to date; returns what it was and what it is."""
-    url = settings.database_url.get_secret_value()
-    before = migrate.state(url)
-    if before is migrate.SchemaState.NEWER:
-        raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
-    migrate.upgrade(url)
-    return before.value, migrate.state(url).value
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """One daemon per SQLite file; PostgreSQL takes any number."""
-    file = sqlite_file(settings.database_url.get_secret_value())
-    if file is None:
-        yield
-        return
-    with DaemonLock(file):
-        yield
-
-
-# The marketers' files ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FilesRead:
-    """The flows file with its templates, and its text for showing findings in place."""
-
-    candidate: Candidate
-    source: FlowSource
-
-
-def read_files(flows: Path, templates: Path) -> FilesRead:
-    """Read and check the flows file and the templates it names. Raises ConfigurationError."""
-    loaded = load_file(flows)
-    sources = load_folder(templates)
-    known = [
-        TemplateFile(channel, name, f"{templates}/{path}")
-        for channel, name, path in template_files(sources)
-    ]
-    findings = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
-    if loaded.book is not None:
-        findings += check_templates(loaded.book, sources, str(templates))
-    candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings)
-    return FilesRead(candidate, loaded.source)
-
-
-def _compile(source: str, name: str) -> FlowBook:
-    book = load_text(source, name).book
-    if book is None:
-        raise NotFound(f"a published version of {name} can no longer be read")
-    return book
-
-
-# Adapters ---------------------------------------------------------------------------------
-
-
 def _providers(settings: Settings, clock: Clock) -> dict[Channel, Provider]:
     urls = {
         Channel.EMAIL: settings.email_url,
@@ -217,7 +111,22 @@ def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folders))
 
 
-# The whole --------------------------------------------------------------------------------
+def _compile(source: str, name: str) -> FlowBook:
+    book = load_text(source, name).book
+    if book is None:
+        raise NotFound(f"a published version of {name} can no longer be read")
+    return book
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One daemon per SQLite file; PostgreSQL takes any number."""
+    file = sqlite_file(settings.database_url.get_secret_value())
+    if file is None:
+        yield
+        return
+    with DaemonLock(file):
+        yield
 
 
 @contextmanager

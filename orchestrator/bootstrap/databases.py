@@ -1,0 +1,67 @@
+"""Databases, opened and of the right schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator.domain.errors import ConfigurationError
+from orchestrator.ports import Clock, Ids
+from orchestrator.settings import Settings
+from orchestrator.storage import migrate
+from orchestrator.storage.clock import clock_of
+from orchestrator.storage.engine import create_engine_for
+from orchestrator.storage.expression_sql import register_functions
+from orchestrator.storage.identifiers import UuidIds
+from orchestrator.storage.unit_of_work import SqlDatabase
+
+_UPGRADE: Final = "run `orchestrator db upgrade` with this program's version"
+_DOWNGRADE: Final = "it was made by a newer version of this program: start that one"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatabase:
+    """A database whose schema is this program's."""
+
+    database: SqlDatabase
+    clock: Clock
+    ids: Ids
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[OpenDatabase]:
+    """Open the database; an empty one gets its schema, another schema than ours is refused.
+
+    Raises ConfigurationError.
+    """
+    url = settings.database_url.get_secret_value()
+    match migrate.state(url):
+        case migrate.SchemaState.EMPTY:
+            migrate.upgrade(url)
+        case migrate.SchemaState.OLDER:
+            raise ConfigurationError(f"the database has an older schema: {_UPGRADE}")
+        case migrate.SchemaState.NEWER:
+            raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
+        case migrate.SchemaState.CURRENT:
+            pass
+    engine = create_engine_for(url, register_functions)
+    ids = UuidIds()
+    clock = clock_of(engine)
+    suppression_key = settings.suppression_key.get_secret_value().encode()
+    database = SqlDatabase(engine, clock, ids, suppression_key)
+    try:
+        yield OpenDatabase(database, clock, ids)
+    finally:
+        database.close()
+
+
+def upgrade_database(settings: Settings) -> tuple[str, str]:
+    """Bring the schema up to date; returns what it was and what it is."""
+    url = settings.database_url.get_secret_value()
+    before = migrate.state(url)
+    if before is migrate.SchemaState.NEWER:
+        raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
+    migrate.upgrade(url)
+    return before.value, migrate.state(url).value
