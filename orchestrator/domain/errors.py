@@ -1,16 +1,16 @@
 """Errors, grouped by what the caller does next.
 
-    OrchestratorError
-    ├── TransientError          try again later
-    │   └── RateLimited         ... after `retry_after`
-    ├── PermanentError          trying again cannot help
-    │   ├── RecipientRejected   the address will not take messages
-    │   └── RenderFailed        a template cannot be rendered with this data
-    ├── VerificationError       the caller is not who it says it is
-    ├── MalformedPayload        authentic or not, it cannot be read
-    ├── NotFound                no such thing
-    └── Conflict                somebody else was first
-    ConfigurationError          outside the tree: a person has to mend a setting or a file
+OrchestratorError
+├── TransientError          try again later
+│   └── RateLimited         ... after `retry_after`
+├── PermanentError          trying again cannot help
+│   ├── RecipientRejected   the address will not take messages
+│   └── RenderFailed        a template cannot be rendered with this data
+├── VerificationError       the caller is not who it says it is
+├── MalformedPayload        authentic or not, it cannot be read
+├── NotFound                no such thing
+└── Conflict                somebody else was first
+ConfigurationError          outside the tree: a person has to mend a setting or a file
 """
 
 from __future__ import annotations
