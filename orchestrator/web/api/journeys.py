@@ -13,7 +13,7 @@ from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId, V
 from orchestrator.domain.messages import Message, MessageState
 from orchestrator.ports import MessageFilter, StoredVersion, UnitOfWork
 from orchestrator.web.api.models import EnrolmentOut, FlowOut, MessageOut, VersionOut
-from orchestrator.web.api.people import Id, Text, identities_of, people_by, person
+from orchestrator.web.api.people import Id, Text, identities_of, people_by, person, uuid_of
 from orchestrator.web.parts import WebParts
 
 MOST_MESSAGES = 500
@@ -76,7 +76,7 @@ def _add_enrolments(router: APIRouter, parts: WebParts) -> None:
         """Every run of a person, the oldest first."""
 
         def work(uow: UnitOfWork) -> list[EnrolmentOut]:
-            runs = uow.enrolments.of_contact(ContactId(contact_id))
+            runs = uow.enrolments.of_contact(person(uow, contact_id).id)
             return [EnrolmentOut.model_validate(run) for run in runs]
 
         return await parts.database.query(work)
@@ -84,7 +84,7 @@ def _add_enrolments(router: APIRouter, parts: WebParts) -> None:
     @router.get("/enrolments/{enrolment_id}")
     async def enrolment(enrolment_id: Id) -> EnrolmentOut:
         """A run."""
-        wanted = EnrolmentId(enrolment_id)
+        wanted = EnrolmentId(uuid_of(enrolment_id))
 
         def work(uow: UnitOfWork) -> EnrolmentOut:
             found = uow.enrolments.load([wanted]).get(wanted)
@@ -122,7 +122,7 @@ def _add_messages(router: APIRouter, parts: WebParts) -> None:
     @router.get("/messages/{message_id}")
     async def message(message_id: Id) -> MessageOut:
         """A message."""
-        wanted = MessageId(message_id)
+        wanted = MessageId(uuid_of(message_id))
 
         def work(uow: UnitOfWork) -> MessageOut:
             found = uow.messages.load([wanted])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 
@@ -57,9 +58,10 @@ def people_routes(parts: WebParts) -> APIRouter:
     @router.get("/events/{event_id}")
     async def event(event_id: Id) -> EventOut:
         """A stored event."""
+        wanted = EventId(uuid_of(event_id))
 
         def work(uow: UnitOfWork) -> EventOut:
-            found = uow.events.load([EventId(event_id)]).get(EventId(event_id))
+            found = uow.events.load([wanted]).get(wanted)
             if found is None:
                 raise NotFound(f"there is no event {event_id}")
             return EventOut.model_validate(found)
@@ -81,6 +83,14 @@ def people_routes(parts: WebParts) -> APIRouter:
     return router
 
 
+def uuid_of(text: str) -> str:
+    """An id in its canonical form; what is no UUID names nothing. Raises NotFound."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise NotFound(f"{text} is not an id") from None
+
+
 def identities_of(
     email: str | None, phone: str | None, external_id: str | None
 ) -> list[tuple[str, str]]:
@@ -100,7 +110,8 @@ def people_by(uow: UnitOfWork, identities: list[tuple[str, str]]) -> list[Contac
 
 def person(uow: UnitOfWork, contact_id: str) -> Contact:
     """A contact by id. Raises NotFound."""
-    found = uow.contacts.load([ContactId(contact_id)]).get(ContactId(contact_id))
+    wanted = ContactId(uuid_of(contact_id))
+    found = uow.contacts.load([wanted]).get(wanted)
     if found is None:
         raise NotFound(f"there is no contact {contact_id}")
     return found
