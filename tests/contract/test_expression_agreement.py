@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, note
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, insert, select
 from sqlalchemy import event as sqlalchemy_event
@@ -493,6 +493,7 @@ def chosen_in_sql(connection: Connection, asked: list[Expression]) -> list[set[s
 
 
 def test_python_and_sql_choose_the_same_people(engine: Engine) -> None:
+    @settings(max_examples=max(settings().max_examples // 2, 1))  # each asks several expressions
     @given(
         group=st.lists(people, min_size=1, max_size=8),
         texts_asked=st.lists(conditions(), min_size=1, max_size=6),
@@ -514,3 +515,64 @@ def test_python_and_sql_choose_the_same_people(engine: Engine) -> None:
             assert ids == wanted, expression.text
 
     agree()
+
+
+def someone(**columns: Any) -> Person:
+    """A person without anything but what is told."""
+    texts = "email phone first_name last_name locale timezone country last_seen_at".split()
+    lists_told: dict[str, Any] = {"tags": [], "orders_skus": [], "orders_categories": []}
+    empty = dict.fromkeys([*texts, "orders_first_at", "orders_last_at"], None) | lists_told
+    known = {"attributes": {}, "source": {}, "tracking": False, "orders_count": 0}
+    total = columns.pop("orders_total", Decimal(0))
+    return Person({**empty, **known, "created_at": NOW, **columns}, orders_total=total)
+
+
+GROUP = [
+    someone(first_name="Ada", tags=["vip"], orders_count=3, orders_total=Decimal("0.30")),
+    someone(first_name="ada", attributes={"points": 0.1, "renewal": "9999-12-31T23:00:00-05:00"}),
+    someone(
+        first_name="Ädä", attributes={"points": "0.10", "birthday": "2024-02-29"}, tags=["VIP"]
+    ),
+    someone(attributes={"points": "many", "birthday": "2023-02-29"}, source={"a": 1e35, "b": "1"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers_chosen"),
+    [
+        ("contact.first_name == 'ada'", {1}),
+        ("contact.first_name != 'ada'", {0, 2}),
+        ("not (contact.first_name == 'ada')", {0, 2, 3}),
+        ("contact.first_name > 'a'", {1, 2}),
+        ("contact.points * 3 == 0.3", {1, 2}),
+        ("contact.points is none", {0, 3}),
+        ("contact.orders.average == 0.1", {0}),
+        ("contact.orders.average is none", {1, 2, 3}),
+        ("contact.orders.total / 7 == 0.042857142857", {0}),
+        ("'vip' in contact.tags", {0}),
+        ("'vip' not in contact.tags", {1, 2, 3}),
+        ("contact.birthday is not none", {2}),
+        ("contact.birthday == '2024-02-29'", {2}),
+        ("contact.renewal is none", {0, 1, 2, 3}),
+        ("contact.source.a is none", {0, 1, 2, 3}),
+        ("contact.source.b == 1", set()),
+        ("contact.source.b == '1'", {3}),
+        ("contact.first_name | length == 3", {0, 1, 2}),
+    ],
+)
+def test_hard_cases_are_chosen_alike(engine: Engine, text: str, numbers_chosen: set[int]) -> None:
+    wanted = {identity(number) for number in numbers_chosen}
+    expression = read(text)
+    with engine.connect() as connection:
+        store(connection, GROUP)
+        assert chosen_in_sql(connection, [expression]) == [wanted]
+    assert wanted == {
+        identity(number)
+        for number, person in enumerate(GROUP)
+        if holds(expression, person.facts(identity(number)))
+    }
+
+
+def test_what_is_not_for_sql_is_refused_by_the_compiler_too() -> None:
+    with pytest.raises(ValueError, match="lower is not available where people are chosen"):
+        compile_condition(read("contact.email | lower == 'a'"), now=NOW, dialect="sqlite")
