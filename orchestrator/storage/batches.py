@@ -33,6 +33,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from orchestrator.storage.engine import READ_ONLY
 from orchestrator.storage.json_text import json_text
 from orchestrator.storage.types import EPOCH, MICROSECOND
 
@@ -44,6 +45,11 @@ AnyRow = Row[*tuple[Any, ...]]
 def on_postgresql(connection: Connection) -> bool:
     """Whether rows can be locked one by one (else SQLite: one writer at a time)."""
     return connection.dialect.name == "postgresql"
+
+
+def takes_locks(connection: Connection) -> bool:
+    """Whether rows read for a change are locked: not by a reader, nor on SQLite."""
+    return on_postgresql(connection) and not connection.get_execution_options().get(READ_ONLY)
 
 
 def among(
@@ -114,7 +120,7 @@ def insert_new(
 
 def lock_rows(connection: Connection, table: Table, ids: Iterable[str]) -> None:
     """Lock rows in the order of their ids, before an update that would lock them in any order."""
-    if on_postgresql(connection):
+    if takes_locks(connection):
         connection.execute(
             select(table.c.id)
             .where(among(connection, table.c.id, ids))

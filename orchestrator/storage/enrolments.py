@@ -30,6 +30,7 @@ from orchestrator.storage.batches import (
     lock_rows,
     on_postgresql,
     rows_of,
+    takes_locks,
 )
 from orchestrator.storage.tables import enrolment
 from orchestrator.storage.types import moment
@@ -215,7 +216,9 @@ class SqlEnrolments:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _locked(self, *conditions: ColumnElement[bool]) -> list[Enrolment]:
-        wanted = _runs().where(*conditions).order_by(E.id).with_for_update()
+        wanted = _runs().where(*conditions).order_by(E.id)
+        if takes_locks(self._connection):
+            wanted = wanted.with_for_update()
         return [_enrolment(row) for row in self._connection.execute(wanted)]
 
     def _lock(self, ids: Iterable[EnrolmentId]) -> None:

@@ -67,6 +67,8 @@ def translated(error: Exception) -> OrchestratorError | ConfigurationError:
             return TransientError(f"the database cannot be reached ({_first_line(cause)})")
         case psycopg.DataError():
             return MalformedPayload("a value has no place in the database")
+        case OrchestratorError():
+            return cause
         case sqlite3.Error():
             return _of_sqlite(getattr(cause, "sqlite_errorname", ""), cause)
         case ValueError() | TypeError() | OverflowError():

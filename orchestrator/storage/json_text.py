@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from orchestrator.domain.errors import MalformedPayload
+
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -14,10 +16,13 @@ def json_text(value: Any) -> str:
     """The text of a value: keys sorted, no spaces, Decimal as plain digits in quotes.
 
     NUL and lone surrogates become U+FFFD: PostgreSQL's jsonb and UTF-8 have no place for
-    them. Raises ValueError for NaN and infinities (RFC 8259 section 6 knows none) and
-    TypeError for what JSON cannot say.
+    them. Raises MalformedPayload for NaN and infinities (RFC 8259 section 6 knows none) and for
+    what nests too deep, TypeError for what JSON cannot say.
     """
-    text = _dump(value)
+    try:
+        text = _dump(value)
+    except (ValueError, RecursionError):
+        raise MalformedPayload("a value has no form in JSON") from None
     if "\\u0000" in text or not _is_utf8(text):
         return _dump(_clean(value))
     return text

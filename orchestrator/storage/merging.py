@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from orchestrator.domain.enrolments import EndReason
 from orchestrator.domain.identifiers import ContactId, shard_of
 from orchestrator.domain.messages import CancelledReason
-from orchestrator.storage.batches import AnyRow
+from orchestrator.storage.batches import AnyRow, rows_of
 from orchestrator.storage.enrolments import SqlEnrolments
 from orchestrator.storage.messages import SqlMessages
 from orchestrator.storage.tables import (
@@ -111,17 +111,30 @@ def _join_enrolments(
         seen.add((run.flow, run.key))
     SqlEnrolments(connection).end(doubled, EndReason.MERGED, now)
     SqlMessages(connection).cancel_waiting(doubled, CancelledReason.MERGED, now)
-    mine = enrolment.alias("mine")
-    last = (
-        select(func.coalesce(func.max(mine.c.entry), 0))
-        .where(and_(mine.c.contact_id == kept, mine.c.flow == E.flow, mine.c.key == E.key))
-        .scalar_subquery()
-    )
     sent = select(message.c.id).where(message.c.contact_id == merged)
     connection.execute(
         update(attempt).where(attempt.c.message_id.in_(sent)).values(shard=shard_of(kept))
     )
-    _give(connection, enrolment, kept, merged, shard=shard_of(kept), entry=E.entry + last)
+    _give_enrolments(connection, kept, merged)
+
+
+def _give_enrolments(connection: Connection, kept: ContactId, merged: ContactId) -> None:
+    """Contact and entry in one statement: one after the other would break a unique key."""
+    counted = select(E.flow, E.key, func.max(E.entry)).where(E.contact_id == kept)
+    last = {
+        (flow, key): entry
+        for flow, key, entry in connection.execute(counted.group_by(E.flow, E.key))
+    }
+    runs = connection.execute(select(E.id, E.flow, E.key, E.entry).where(E.contact_id == merged))
+    entries = [
+        {"id": run.id, "entry": run.entry + last.get((run.flow, run.key), 0)} for run in runs
+    ]
+    new = rows_of(connection, (E.id, E.entry), entries)
+    connection.execute(
+        update(enrolment)
+        .where(E.id == new.c.id)
+        .values(contact_id=kept, shard=shard_of(kept), entry=new.c.entry)
+    )
 
 
 def _join_contact(

@@ -194,7 +194,7 @@ class SqlMessages:
     def record_attempts(self, attempts: Sequence[Attempt]) -> None:
         """Insert tries; one recorded before stays as it is."""
         mine = among(self._connection, M.id, [one.message_id for one in attempts])
-        shards = dict(self._connection.execute(select(M.id, M.shard).where(mine)).tuples().all())
+        shards = dict(self._connection.execute(select(M.id, M.shard).where(mine)).all())
         rows = [
             asdict(one) | {"shard": shards[one.message_id]}
             for one in attempts

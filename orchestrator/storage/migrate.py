@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, func, inspect, select
 
 from orchestrator.domain.errors import ConfigurationError
-from orchestrator.storage.engine import create_engine_for
+from orchestrator.storage.engine import READ_ONLY, create_engine_for, sqlite_file
 from orchestrator.storage.failures import failures_translated
 from orchestrator.storage.tables import metadata
 
@@ -38,7 +38,10 @@ def state(url: str) -> SchemaState:
 
     Raises TransientError when the database cannot be reached.
     """
-    with _connected(url) as connection:
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        return SchemaState.EMPTY
+    with _connected(url, reading=True) as connection:
         return _state_of(connection)
 
 
@@ -62,10 +65,11 @@ def create_if_empty(url: str) -> SchemaState:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Connection]:
+def _connected(url: str, *, reading: bool = False) -> Iterator[Connection]:
     engine = create_engine_for(url)
     try:
-        with failures_translated(), engine.begin() as connection:
+        chosen = engine.execution_options(**{READ_ONLY: reading})
+        with failures_translated(), chosen.begin() as connection:
             yield connection
     finally:
         engine.dispose()

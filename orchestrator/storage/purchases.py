@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from orchestrator.domain.identifiers import shard_of
 from orchestrator.domain.purchases import CheckoutState, OrderState
-from orchestrator.storage.batches import AnyRow, among, insert_into, on_postgresql
+from orchestrator.storage.batches import AnyRow, among, insert_into, takes_locks
 from orchestrator.storage.tables import checkout, shop_order
 
 K: Final = checkout.c
@@ -65,20 +65,18 @@ class SqlPurchases:
             return []
         rows = self._rows(table, columns, wanted)
         missing = sorted(set(wanted) - {row.id for row in rows})
-        if missing and on_postgresql(self._connection):
+        if missing and takes_locks(self._connection):
             self._reserve(table, missing)
             rows += self._rows(table, columns, missing)
         return rows
 
     def _rows(self, table: Table, columns: Sequence[Any], ids: Sequence[str]) -> list[AnyRow]:
-        return list(
-            self._connection.execute(
-                select(*columns)
-                .where(among(self._connection, table.c.id, ids))
-                .order_by(table.c.id)
-                .with_for_update()
-            )
+        wanted = (
+            select(*columns).where(among(self._connection, table.c.id, ids)).order_by(table.c.id)
         )
+        if takes_locks(self._connection):
+            wanted = wanted.with_for_update()
+        return list(self._connection.execute(wanted))
 
     def _reserve(self, table: Table, ids: Sequence[str]) -> None:
         """Lock ids that have no row yet: whoever comes second then finds the row of the first.
