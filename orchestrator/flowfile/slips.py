@@ -13,9 +13,24 @@ from typing import Final
 from orchestrator.flowfile.quoting import CLOSERS, Slip, quote, quoted, scan_value
 from orchestrator.flowfile.source import Source
 
+LOOK_ALIKES: Final = {
+    "\u00a0": ("a no-break space", " "),
+    "\u3000": ("a wide space", " "),
+    "\u200b": ("an invisible space", ""),
+    "\ufeff": ("an invisible space", ""),
+    "\uff1a": ("a wide colon", ": "),
+}
+_UP_TO_VALUE: Final = re.compile(r"[^:'\"#]*:?.?")
 _ENTRY: Final = re.compile(r"(?P<lead>\s*(?:- )*)(?P<key>[\w.-]+):(?P<gap> +)(?P<value>\S.*)")
 _SPECIAL: Final = "@`%*&!|>"
 _CUTTERS: Final = {",": "the comma", ":": "a colon"} | dict.fromkeys("()[]{}", "a bracket")
+
+
+COMPANIONS: Final = frozenset(
+    "id via to subject topic attach policy if_late if_not_allowed within since then otherwise "
+    "variants body secret data reason".split()
+)
+"""Keys that stand beside a step's verb and never begin a step of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +47,7 @@ class SyntaxProblem:
 
 def diagnose(source: Source, problem: SyntaxProblem) -> Slip:
     """The slip behind a complaint; the plain complaint where none is recognised."""
-    for recognise in _RECOGNISERS:
+    for recognise in (_look_alike, *_RECOGNISERS):
         slip = recognise(source, problem)
         if slip is not None:
             return slip
@@ -42,6 +57,25 @@ def diagnose(source: Source, problem: SyntaxProblem) -> Slip:
         f"this is not YAML here: {problem.what or problem.context}",
         "check the quotes, colons, brackets and indentation of this line and the one above",
     )
+
+
+def look_alike(text: str) -> str | None:
+    """The first character that only looks like a space or a colon."""
+    return next((char for char in text if char in LOOK_ALIKES), None)
+
+
+def _look_alike(source: Source, problem: SyntaxProblem) -> Slip | None:
+    for number in (problem.line, problem.line - 1, problem.context_line):
+        line = source.line(number)
+        key = _UP_TO_VALUE.match(line)
+        char = look_alike(key[0]) if key else None
+        if char:
+            name, plain = LOOK_ALIKES[char]
+            corrected = line.replace(char, plain)
+            message = f"{name} (U+{ord(char):04X}) stands here"
+            hint = f"write {corrected.strip()}"
+            return Slip(number, line.index(char) + 1, message, hint, corrected=corrected)
+    return None
 
 
 def _tab(source: Source, problem: SyntaxProblem) -> Slip | None:
@@ -59,7 +93,7 @@ def _tab(source: Source, problem: SyntaxProblem) -> Slip | None:
 
 def _special_start(source: Source, problem: SyntaxProblem) -> Slip | None:
     number, column = problem.line, problem.column
-    if problem.context_line and ("alias" in problem.context or "anchor" in problem.context):
+    if problem.context_line and problem.context.endswith(("alias", "anchor", "block scalar")):
         number, column = problem.context_line, problem.context_column
     line = source.line(number)
     char = line[column - 1 : column]
@@ -218,6 +252,17 @@ def _missing_dash(source: Source, problem: SyntaxProblem) -> Slip | None:
         return None
     lead = " " * (problem.context_column - 1)
     corrected = f"{lead}- {line.strip()}"
+    key = line.strip().partition(":")[0]
+    if key in COMPANIONS:
+        corrected = f"{lead}  {line.strip()}"
+        return Slip(
+            problem.line,
+            _indentation(line) + 1,
+            f'"{key}" belongs to a step and is indented too little',
+            f"indent it by {_spaces(len(lead) + 2)}",
+            length=len(line.strip()),
+            corrected=corrected,
+        )
     return Slip(
         problem.line,
         _indentation(line) + 1,

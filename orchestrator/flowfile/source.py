@@ -100,11 +100,11 @@ class Source:
 
     def line(self, number: int) -> str:
         """A line without its end, counted from one; empty beyond the text."""
-        return (
-            self.text[self._starts[number - 1] :].partition("\n")[0]
-            if (1 <= number <= len(self._starts))
-            else ""
-        )
+        if not 1 <= number <= len(self._starts):
+            return ""
+        start = self._starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start:] if end < 0 else self.text[start:end]
 
     def within(self, node: Scalar, start: int, end: int) -> Span:
         """Where a stretch of a scalar's value stands in the file."""

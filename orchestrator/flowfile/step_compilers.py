@@ -259,7 +259,11 @@ def _withdraw(
     topics = found.get(keys.WITHDRAW) or ()
     everything = any(topic.value == "all topics" for topic in topics)
     for topic in topics:
-        if topic.value != "all topics":
+        if topic.value == "all" and "all" not in writer.names.topics:
+            span = Span(topic.node.start, topic.node.end)
+            message = "it is not said what all of it is"
+            writer.names.log.wrong("value", span, message, "write withdraw: all topics")
+        elif topic.value != "all topics":
             writer.names.known("topic", topic, writer.names.topics)
     named = None if everything else tuple(topic.value for topic in topics)
     return WithdrawStep(step_id, named, found.get(keys.REASON) or "", target)

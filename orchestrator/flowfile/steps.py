@@ -176,7 +176,9 @@ WITHDRAW: Final = Field(
     required=True,
 )
 REASON: Final = Field("reason", Text(longest=200), "Why, for the record.", "sunset")
-EXIT: Final = Field("exit", Text(longest=100), "End the run, with a reason.", "reviewed")
+EXIT: Final = Field(
+    "exit", Text(longest=100), "End the run, with a reason.", "reviewed", may_be_empty=True
+)
 
 _COMPANIONS: Final = {
     "send": fields(SEND, VIA, TO, SUBJECT, CLASS, TOPIC, ATTACH, OWN_POLICY, IF_LATE, NOT_ALLOWED),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from orchestrator.flowfile.shapes import JsonSchema, Shape, nearest, write
+from orchestrator.flowfile.shapes import Choice, JsonSchema, Shape, Word, nearest, write
+from orchestrator.flowfile.slips import LOOK_ALIKES, look_alike
 from orchestrator.flowfile.source import (
     Listing,
     Log,
@@ -55,6 +56,10 @@ class Many(Shape[tuple[T_co, ...]]):
     def read(self, node: Node, log: Log) -> tuple[T_co, ...] | None:
         """The values that could be read."""
         if not isinstance(node, Listing):
+            if isinstance(node, Scalar) and self._is_bare_list(node):
+                meant = write(log, f"[{' '.join(node.text.split())}]")
+                log.wrong("value", node, "several values are written as a list", meant)
+                return None
             value = self.inner.read(node, log)
             return None if value is None else (value,)
         if not node.items:
@@ -63,6 +68,11 @@ class Many(Shape[tuple[T_co, ...]]):
         with log.under(None):
             values = [self.inner.read(item, log) for item in node.items]
         return tuple(value for value in values if value is not None)
+
+    def _is_bare_list(self, node: Scalar) -> bool:
+        """Whether words stand side by side with commas only."""
+        inner = self.inner.inner if isinstance(self.inner, At) else self.inner
+        return "," in node.text and isinstance(inner, Choice | Word)
 
     def schema(self) -> JsonSchema:
         """One or a list."""
@@ -117,6 +127,12 @@ class Field(Generic[T_co]):
     doc: str
     example: str = "..."
     required: bool = False
+    may_be_empty: bool = False
+
+    def schema(self) -> JsonSchema:
+        """That of the value."""
+        shape = self.shape.schema()
+        return {"anyOf": [shape, {"type": "null"}]} if self.may_be_empty else shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +187,8 @@ class Record(Shape[Fields]):
                 continue
             found.keys[one.name] = entry.key
             log.use(f"{self.name}.{one.name}", entry.key)
+            if one.may_be_empty and isinstance(entry.value, Scalar) and entry.value.is_empty:
+                continue
             if _says_nothing(entry.key, entry.value, log, f"{one.name}: {one.example}"):
                 continue
             with log.under(entry.key):
@@ -192,7 +210,7 @@ class Record(Shape[Fields]):
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                one.name: {"description": one.doc, **one.shape.schema()} for one in self.fields
+                one.name: {"description": one.doc, **one.schema()} for one in self.fields
             },
         }
         required = [one.name for one in self.fields if one.required]
@@ -212,6 +230,12 @@ def _unknown_key(key: Scalar, value: Node, known: list[str], log: Log) -> str:
         return name
     message = f'unknown key "{shorten(key.text)}"'
     hint = nearest(key.text, known)
+    odd = look_alike(key.text)
+    if odd:
+        message = f"{LOOK_ALIKES[odd][0]} (U+{ord(odd):04X}) stands in this key"
+        meant = key.text.replace(odd, "").strip()
+        log.wrong("key", key, message, f"write {meant}")
+        return meant if meant in known else ""
     if key.text == "<<":
         message, hint = "merge keys (<<) are not read here", "write the keys out each time"
     log.wrong("key", key, message, hint)

@@ -27,6 +27,7 @@ _SHORT_UNITS: Final = {"s": "second", "sec": "second", "m": "minute", "min": "mi
     "w": "week",
 }
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+_IN_WORDS: Final = re.compile(r"[A-Za-z]+ (calendar )?(second|minute|hour|day|week|month|year)s?")
 _SPAN_PATTERN: Final = r"\d+ (seconds?|minutes?|hours?|days?|weeks?)"
 _DURATION_PATTERN: Final = rf"^({_SPAN_PATTERN}|\d+ calendar days?( at \d?\d:\d\d)?)$"
 
@@ -89,7 +90,9 @@ class DurationOrExpression(Shape["Duration | Scalar"]):
         scalar = read_scalar(node, log, "a duration", "1 hour")
         if scalar is None:
             return None
-        return DurationShape().read(scalar, log) if scalar.text.strip()[0].isdigit() else scalar
+        text = scalar.text.strip()
+        meant = text[0].isdigit() or _IN_WORDS.fullmatch(text)
+        return DurationShape().read(scalar, log) if meant else scalar
 
     def schema(self) -> JsonSchema:
         """Any text."""
@@ -233,6 +236,10 @@ def _explain_duration(text: str, log: Log, example: str, lead: str) -> tuple[str
     shown = shorten(text)
     number = re.match(r"\d+(?:\.\d+)?", text)
     rest = text[number.end() :].strip().lower() if number else ""
+    clock = parse_clock(text)
+    if clock:
+        span = timedelta(hours=clock.hour, minutes=clock.minute)
+        return f'"{shown}" is a clock time', write(log, f"{lead}{spell_span(span)}")
     if number is None:
         return f'"{shown}" is no duration', f"{write(log, example)}, 3 days or 2 calendar days"
     if not rest:

@@ -80,11 +80,17 @@ class Verbs(Shape[Said]):
         if owners:
             message = f'"{key}" does not go with "{verb.text}"'
             hint = f"it goes with {', '.join(owners)}; check the indentation, or remove it"
+            if key in records:
+                hint = f"make a list of two: [{{{verb.text}: …}}, {{{key}: …}}]"
             log.wrong("key", entry.key, message, hint)
         return not owners
 
     def _report_no_verb(self, node: Mapping, records: dict[str, Record], log: Log) -> None:
         for entry in node.entries:
+            if entry.key.text in self.bare:
+                message = f'"{entry.key.text}" stands alone'
+                log.wrong("key", entry.key, message, write(log, entry.key.text))
+                return
             hint = nearest(entry.key.text, list(records))
             if hint.startswith("did"):
                 log.wrong(
@@ -112,7 +118,7 @@ class Verbs(Shape[Said]):
             guess = nearest(first, [*records, *self.bare])
             hint = guess if guess.startswith("did") else f"write one of {', '.join(records)}"
         else:
-            hint = f"write one of {', '.join([*records, *self.bare])}"
+            hint = f"write one of {', '.join(dict.fromkeys([*records, *self.bare]))}"
         log.wrong("value", span, message, hint)
         return None
 

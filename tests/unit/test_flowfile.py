@@ -52,6 +52,8 @@ from orchestrator.domain.flows import (
     WithdrawStep,
 )
 from orchestrator.flowfile import TemplateFile, check, explain_flow, load_text
+from orchestrator.flowfile.slips import COMPANIONS
+from orchestrator.flowfile.steps import STEP
 from orchestrator.flowfile.words import say
 
 SAMPLE = (Path(__file__).parent / "sample_flows.yaml").read_text(encoding="utf-8")
@@ -508,6 +510,18 @@ def test_conditions_are_said_in_words(condition: str, sentence: str) -> None:
     step = flow.program["1"]
     assert isinstance(step, IfStep)
     assert say(step.condition) == sentence
+
+
+def test_a_bare_exit_needs_no_reason() -> None:
+    assert flow_of("", "- exit").program["1"] == ExitStep("1")
+    assert flow_of("", "- exit:").program["1"] == ExitStep("1")
+
+
+def test_companions_that_slips_know_are_keys_of_steps_and_never_begin_one() -> None:
+    records = STEP.records()
+    keys = {field.name for record in records.values() for field in record.fields}
+    assert keys >= COMPANIONS
+    assert not COMPANIONS & set(records)
 
 
 def test_a_journey_is_explained_in_sentences() -> None:

@@ -115,7 +115,7 @@ def conforms(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
     if "const" in schema and value != schema["const"]:
         return False
     types: dict[str, Any] = {"string": str, "number": (int, float), "integer": int, "boolean": bool}
-    types |= {"object": dict, "array": list}
+    types |= {"null": type(None), "object": dict, "array": list}
     named = schema.get("type", [])
     named = [named] if isinstance(named, str) else named
     if named and not any(isinstance(value, types[name]) for name in named):
