@@ -310,8 +310,13 @@ def test_numbers_are_written_in_their_shortest_form(number: str, text: str) -> N
         ("any_item(order, category='ware')", 'an item of order has category "ware"'),
         (
             "count_events('product.viewed', days(30)) >= 5",
-            "product.viewed happened 3 times within days(30), wanted at least 5",
+            "product.viewed happened 3 times in 30 days, wanted at least 5",
         ),
+        (
+            "count_events('product.viewed', days(1), sku='CUP') > 1",
+            'product.viewed with sku "CUP" happened once in 1 day, wanted more than 1',
+        ),
+        ("not (contact.phone is not none)", "phone is missing, not a value"),
         ("big or contact.points == 3", "points is 3"),
         (
             "contact.points == 1 or contact.points == 2",

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from orchestrator.domain.expressions.values import Value
 
 
+_WANTED = "wanted"
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """The verdict on a condition and the facts that decided it."""
@@ -43,32 +46,30 @@ class Explanation:
 
 def explain(expression: Expression, scope: Scope) -> Explanation:
     """Whether a condition holds, and because of what."""
-    return _explain(expression.root, scope)
+    return _explain(expression.root, scope, _WANTED)
 
 
-def _explain(node: Node, scope: Scope) -> Explanation:
+def _explain(node: Node, scope: Scope, lacking: str) -> Explanation:
+    """`lacking` is the word between what is and what it is not: under `not` nothing is wanted."""
     match node:
         case AllOf():
-            return _several(node.operands, scope, decisive=False)
+            return _several(node.operands, scope, lacking, decisive=False)
         case AnyOf():
-            return _several(node.operands, scope, decisive=True)
+            return _several(node.operands, scope, lacking, decisive=True)
         case Not():
             return _negated(node, scope)
         case Comparison():
-            return _comparison(node, scope)
+            return _comparison(node, scope, lacking)
         case Segment():
-            inner = _explain(scope.segment(node.name).root, scope)
+            inner = _explain(scope.segment(node.name).root, scope, lacking)
             verb = "is in" if inner.holds else "is not in"
             return Explanation(inner.holds, f'{verb} segment "{node.name}": {inner.because}')
         case IsNone():
             value = value_of(node.operand, scope)
-            wanted = (
-                ""
-                if (value is None) is not node.negated
-                else ", wanted " + ("a value" if node.negated else "none")
-            )
-            because = f"{named(node.operand)} is {said(value)}{wanted}"
-            return Explanation((value is None) is not node.negated, because)
+            verdict = (value is None) is not node.negated
+            other = "a value" if node.negated else "none"
+            rest = "" if verdict else f", {lacking} {other}"
+            return Explanation(verdict, f"{named(node.operand)} is {said(value)}{rest}")
         case Has():
             return _membership(node.element, node.whole, scope)
         case AnyItem():
@@ -81,15 +82,17 @@ def _explain(node: Node, scope: Scope) -> Explanation:
             return Explanation(found, f"{some} of {source} has {fields}")
         case Choice():
             taken = node.then if true(node.condition, scope) else node.otherwise
-            return _explain(taken, scope)
+            return _explain(taken, scope, lacking)
         case _:
             value = value_of(node, scope)
             return Explanation(bool(value), f"{named(node)} is {said(value)}")
 
 
-def _several(operands: tuple[Node, ...], scope: Scope, *, decisive: bool) -> Explanation:
+def _several(
+    operands: tuple[Node, ...], scope: Scope, lacking: str, *, decisive: bool
+) -> Explanation:
     """`and` fails and `or` holds by the operands that say so; otherwise all of them count."""
-    each = [_explain(operand, scope) for operand in operands]
+    each = [_explain(operand, scope, lacking) for operand in operands]
     deciding = [explanation for explanation in each if explanation.holds is decisive]
     if deciding:
         shown = deciding[:1] if decisive else deciding
@@ -98,42 +101,44 @@ def _several(operands: tuple[Node, ...], scope: Scope, *, decisive: bool) -> Exp
 
 
 def _negated(node: Not, scope: Scope) -> Explanation:
-    inner = _explain(node.operand, scope)
-    if inner.holds:
-        return Explanation(holds=False, because=f"{inner.because}, which rules it out")
-    return Explanation(holds=True, because=inner.because.replace(", wanted ", ", not "))
+    inner = _explain(node.operand, scope, "not")
+    rest = ", which rules it out" if inner.holds else ""
+    return Explanation(not inner.holds, f"{inner.because}{rest}")
 
 
-def _comparison(node: Comparison, scope: Scope) -> Explanation:
+def _comparison(node: Comparison, scope: Scope, lacking: str) -> Explanation:
     links = []
     for left, sign, right in node.pairs():
-        link = _link(left, sign, right, scope)
+        link = _link(left, sign, right, scope, lacking)
         if not link.holds:
             return link
         links.append(link.because)
     return Explanation(holds=True, because="; ".join(links))
 
 
-def _link(left: Node, sign: str, right: Node, scope: Scope) -> Explanation:
+def _link(left: Node, sign: str, right: Node, scope: Scope, lacking: str) -> Explanation:
     if sign in {"in", "not in"} and not isinstance(right, ListOf):
         return _membership(left, right, scope, negated=sign == "not in")
     if isinstance(left, Literal) and sign in _FLIPPED:
         left, sign, right = right, _FLIPPED[sign], left
     value, other = value_of(left, scope), value_of(right, scope)
     verdict = compare(sign, value, other)
-    subject = _subject(left, value)
+    subject = _subject(left, value, scope)
     if other is None and value is not None:
         return Explanation(verdict, f"{subject}, but {named(right)} is missing")
     relation = _relation(sign, other)
     if not verdict:
-        return Explanation(verdict, f"{subject}, wanted {relation}")
+        return Explanation(verdict, f"{subject}, {lacking} {relation}")
     return Explanation(verdict, subject if sign == "==" else f"{subject}, {relation}")
 
 
-def _subject(node: Node, value: Value) -> str:
+def _subject(node: Node, value: Value, scope: Scope) -> str:
     if isinstance(node, CountEvents):
-        fields = "".join(f" with {name} {named(field)}" for name, field in node.fields)
-        return f"{node.type}{fields} happened {said(value)} times within {named(node.window)}"
+        fields = "".join(
+            f" with {name} {said(value_of(field, scope))}" for name, field in node.fields
+        )
+        times = "once" if value == 1 else f"{said(value)} times"
+        return f"{node.type}{fields} happened {times} in {said(value_of(node.window, scope))}"
     return f"{named(node)} is {said(value)}"
 
 
