@@ -51,6 +51,7 @@ class App:
     clock: Clock
     library: VersionLibrary
     intake: Intake
+    preferences: Preferences
     enrolling: Enrolling
     advancing: Advancing
     dispatching: Dispatching
@@ -80,7 +81,8 @@ class Standing:
         return found
 
 
-def _providers(settings: Settings, clock: Clock) -> dict[Channel, Provider]:
+def providers_of(settings: Settings, clock: Clock) -> dict[Channel, Provider]:
+    """The provider of each channel. Raises ConfigurationError for a URL that names none."""
     urls = {
         Channel.EMAIL: settings.email_url,
         Channel.SMS: settings.sms_url,
@@ -133,10 +135,13 @@ def _alone(settings: Settings) -> Iterator[None]:
 def build(settings: Settings) -> Iterator[App]:
     """Build a daemon. Raises ConfigurationError for what a person has to mend."""
     with _alone(settings), open_database(settings) as opened:
-        yield _assemble(settings, opened)
+        yield assemble(settings, opened, providers_of(settings, opened.clock))
 
 
-def _assemble(settings: Settings, opened: OpenDatabase) -> App:
+def assemble(
+    settings: Settings, opened: OpenDatabase, providers: Mapping[Channel, Provider]
+) -> App:
+    """Put a daemon together around an open database and the providers given."""
     database, clock, ids = opened.database, opened.clock, opened.ids
     secret_keys = [key.get_secret_value() for key in settings.secret_key]
     tokens = SignedLinkTokens(TokenSigner(secret_keys), clock)
@@ -147,7 +152,6 @@ def _assemble(settings: Settings, opened: OpenDatabase) -> App:
 
     metrics = PrometheusMetrics()
     library = VersionLibrary(database, _compile, renderer)
-    providers = _providers(settings, clock)
     results = Results(database, clock)
     intake = Intake(database, library, clock, ids, metrics)
     preferences = Preferences(database, library, clock, ids)
@@ -179,6 +183,7 @@ def _assemble(settings: Settings, opened: OpenDatabase) -> App:
         clock=clock,
         library=library,
         intake=intake,
+        preferences=preferences,
         enrolling=Enrolling(database, library, clock, ids),
         advancing=Advancing(database, library, clock, ids, metrics),
         dispatching=Dispatching(database, library, providers, results, clock, ids, metrics),

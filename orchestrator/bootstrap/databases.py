@@ -31,10 +31,11 @@ class OpenDatabase:
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[OpenDatabase]:
+def open_database(settings: Settings, clock: Clock | None = None) -> Iterator[OpenDatabase]:
     """Open the database; an empty one gets its schema, another schema than ours is refused.
 
-    Raises ConfigurationError.
+    Without a clock it is the one that everybody who uses this database shares. Raises
+    ConfigurationError.
     """
     url = settings.database_url.get_secret_value()
     match migrate.state(url):
@@ -48,7 +49,7 @@ def open_database(settings: Settings) -> Iterator[OpenDatabase]:
             pass
     engine = create_engine_for(url, register_functions)
     ids = UuidIds()
-    clock = clock_of(engine)
+    clock = clock or clock_of(engine)
     suppression_key = settings.suppression_key.get_secret_value().encode()
     database = SqlDatabase(engine, clock, ids, suppression_key)
     try:
