@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from textwrap import indent
 from typing import Any
 
@@ -52,10 +53,11 @@ def book_of(flows: str, more: str = "") -> FlowBook:
     return loaded.book
 
 
+@cache
 def flow_of(steps: str, keys: str = "", more: str = "") -> tuple[FlowBook, Flow]:
     """A file with one flow `f`: its steps, and further keys of the flow."""
     head = "f:\n  class: marketing\n  topic: offers\n"
-    if "when:" not in keys:
+    if not any(line.startswith("when:") for line in keys.splitlines()):
         head += "  when: {event: checkout.started}\n"
     book = book_of(head + indent(keys, "  ") + "\n  steps:\n" + indent(steps, "    "), more)
     return book, book.flows["f"]
