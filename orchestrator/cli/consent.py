@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator import bootstrap
+from orchestrator.bootstrap import databases
 from orchestrator.domain.consent import VerifyReport
 from orchestrator.settings import Settings, load_settings
 from orchestrator.storage.ledger_signing import HmacCheckpointSigner
@@ -26,7 +26,7 @@ def verify(
 ) -> None:
     """Walk every chain and checkpoint; exit code 1 if anything is not as it was written."""
     settings = load_settings()
-    with bootstrap.open_database(settings) as opened, opened.database.read() as uow:
+    with databases.open_database(settings) as opened, opened.database.read() as uow:
         report = uow.consents.verify(signer_of(settings))
     if as_json:
         typer.echo(json.dumps(as_document(report), ensure_ascii=False))

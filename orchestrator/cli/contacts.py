@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orchestrator import bootstrap
+from orchestrator.bootstrap import databases
 from orchestrator.cli.contact_page import contact_page
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.flows import FlowBook
@@ -41,7 +41,9 @@ USAGE = 2
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV in UTF-8; the first line names the columns.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV in UTF-8 with a header.")
+    ],
     source: Annotated[str | None, typer.Option(help="Where the consent was given.")] = None,
     method: Annotated[
         str | None, typer.Option(help="How: web_form, paper_form, double_opt_in, verbal …")
@@ -62,7 +64,7 @@ def import_file(
     if isinstance(plan, Refusal):
         typer.echo(plan.message, err=True)
         raise typer.Exit(USAGE if plan.usage else 1)
-    with bootstrap.open_database(settings) as opened, _progress(plan.file.lines) as progress:
+    with databases.open_database(settings) as opened, _progress(plan.file.lines) as progress:
         importer = ContactImport(opened.database, opened.clock, opened.ids)
         summary = asyncio.run(importer.run(plan, progress))
     failed = write_errors(plan, summary.errors)
@@ -79,7 +81,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show a person: consent with its proof, journeys, messages."""
-    with bootstrap.open_database(load_settings()) as opened, opened.database.read() as uow:
+    with databases.open_database(load_settings()) as opened, opened.database.read() as uow:
         person = find_contact(uow, who, normalise_phone)
         view = view_contact(uow, person) if person else None
     if view is None:

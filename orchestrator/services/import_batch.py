@@ -156,63 +156,61 @@ class ImportBatch:
     def _entries(
         self, row: ContactRow, answer: Answer, person: Contact, states: Sequence[ConsentState]
     ) -> list[ConsentEntry]:
+        """One entry a topic, all with the same proof."""
+        channel = answer.channel
         if answer.withdrawn:
-            return [self._entry(row, answer.channel, ALL_TOPICS, ConsentAction.WITHDRAWN, person)]
-        country, _ = jurisdiction_of(person)
-        unconfirmed = row.method not in _CONFIRMED_ELSEWHERE and needs_confirmation(
-            country, self._plan.book.brand.double_opt_in
-        )
-        action = ConsentAction.REQUESTED if unconfirmed else ConsentAction.GRANTED
+            topics, action = [ALL_TOPICS], ConsentAction.WITHDRAWN
+        else:
+            country, _ = jurisdiction_of(person)
+            unconfirmed = row.method not in _CONFIRMED_ELSEWHERE and needs_confirmation(
+                country, self._plan.book.brand.double_opt_in
+            )
+            action = ConsentAction.REQUESTED if unconfirmed else ConsentAction.GRANTED
+            dated = row.given_at is not None
+            topics = [
+                one for one in answer.topics if dated or not self._refused(states, channel, one)
+            ]
+        details, personal = self._evidence(row, answer, person).split()
         return [
-            self._entry(row, answer.channel, topic, action, person)
-            for topic in answer.topics
-            if row.given_at is not None or not self._refused(states, answer.channel, topic)
+            ConsentEntry(
+                contact_id=person.id,
+                channel=channel,
+                topic=topic,
+                action=action,
+                legal_basis=row.basis,
+                method=row.method or "import",
+                occurred_at=row.given_at or self._now,
+                details=details,
+                personal=personal,
+                unless_known=not answer.withdrawn,
+            )
+            for topic in topics
         ]
 
     def _refused(self, states: Sequence[ConsentState], channel: Channel, topic: str) -> bool:
         """Whether the person said no: a consent of unknown age may be older than that."""
         return permission(states, channel, topic, self._now).standing in _REFUSED
 
-    def _entry(
-        self,
-        row: ContactRow,
-        channel: Channel,
-        topic: str,
-        action: ConsentAction,
-        person: Contact,
-    ) -> ConsentEntry:
-        given_at = row.given_at or self._now
+    def _evidence(self, row: ContactRow, answer: Answer, person: Contact) -> ConsentEvidence:
         country, known_by = jurisdiction_of(person)
-        withdrawn = action is ConsentAction.WITHDRAWN
-        details, personal = ConsentEvidence(
+        ends = None if answer.withdrawn else lapses_at(row.basis, row.given_at or self._now)
+        return ConsentEvidence(
             actor=Actor.IMPORT,
             collection_point=row.source or "import",
             controller=self._plan.book.brand.legal_name.default,
             jurisdiction=country,
             jurisdiction_from=known_by,
             evidence=f"import {row.key}, line {row.line} of {self._plan.file.digest[:16]}",
-            expires_at=None if withdrawn else lapses_at(row.basis, given_at),
+            expires_at=ends,
             reason=None if row.given_at else "the file does not say when; dated by the import",
             person_key=row.person.id,
-            address_given=row.given.get("email" if channel is Channel.EMAIL else "phone"),
-            address=person.address(channel),
+            address_given=row.given.get("email" if answer.channel is Channel.EMAIL else "phone"),
+            address=person.address(answer.channel),
             wording=row.evidence.get("wording"),
             wording_locale=row.evidence.get("wording_locale"),
             ip=row.evidence.get("ip"),
             user_agent=row.evidence.get("user_agent"),
             agent=row.evidence.get("agent"),
-        ).split()
-        return ConsentEntry(
-            contact_id=person.id,
-            channel=channel,
-            topic=topic,
-            action=action,
-            legal_basis=row.basis,
-            method=row.method or "import",
-            occurred_at=given_at,
-            details=details,
-            personal=personal,
-            unless_known=not withdrawn,
         )
 
 

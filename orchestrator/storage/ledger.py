@@ -55,7 +55,7 @@ class SqlConsents:
         if not entries:
             return []
         owners = survivors(self._connection, {entry.contact_id for entry in entries})
-        entries = [replace(entry, contact_id=owners[entry.contact_id]) for entry in entries]
+        entries = [_owned(entry, owners[entry.contact_id]) for entry in entries]
         contacts = sorted(set(owners.values()))
         heads = self._lock_own_subjects(contacts)
         self._extend(self._news(entries), heads, now)
@@ -299,9 +299,17 @@ class SqlConsents:
         return dialect.insert(table)
 
 
+def _owned(entry: ConsentEntry, owner: ContactId) -> ConsentEntry:
+    return entry if entry.contact_id == owner else replace(entry, contact_id=owner)
+
+
+_RECORD_NAMES: Final = tuple(item.name for item in fields(LedgerRecord))
+_STATE_NAMES: Final = tuple(item.name for item in fields(ConsentState))
+
+
 def _row(value: LedgerRecord | ConsentState) -> dict[str, Any]:
     """The columns of a record or state, words as plain text."""
+    names = _RECORD_NAMES if isinstance(value, LedgerRecord) else _STATE_NAMES
     return {
-        item.name: str(word) if isinstance(word := getattr(value, item.name), str) else word
-        for item in fields(value)
+        name: str(word) if isinstance(word := getattr(value, name), str) else word for name in names
     }

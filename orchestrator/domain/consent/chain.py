@@ -23,12 +23,14 @@ SALT_BYTES: Final = 16
 GENESIS: Final = ""
 """The link before the first record of a chain."""
 
+_ENCODER: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 def canonical(value: object) -> bytes:
     """JSON with sorted keys, no spaces, UTF-8: the same bytes for the same value."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def commitment_of(personal: Mapping[str, Any], salt: str) -> str:

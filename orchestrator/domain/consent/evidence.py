@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any, Final
 
 from orchestrator.domain.consent.records import Actor
@@ -58,16 +59,17 @@ class ConsentEvidence:
 
     def split(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """(details, personal), as JSON values; the wording comes with its SHA-256."""
-        known = {
-            item.name: value
-            for item in fields(self)
-            if (value := getattr(self, item.name)) is not None
-        }
+        known = {name: value for name in _names() if (value := getattr(self, name)) is not None}
         if self.wording is not None:
             known["wording_hash"] = hashlib.sha256(self.wording.encode()).hexdigest()
         details = {name: value for name, value in known.items() if name not in PERSONAL_FIELDS}
         personal = {name: value for name, value in known.items() if name in PERSONAL_FIELDS}
         return plain(details), plain(personal)
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(item.name for item in fields(ConsentEvidence))
 
 
 def plain(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,10 +78,10 @@ def plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, str):
         return clean(value)
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, datetime):
@@ -95,4 +97,6 @@ def _plain(value: Any) -> Any:
 
 def clean(text: str) -> str:
     """Text without what a database refuses: NUL characters and halves of surrogate pairs."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "").encode(errors="replace").decode()
