@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,7 +30,11 @@ from orchestrator.domain.expressions.audience import audience_problems
 from orchestrator.domain.expressions.values import same
 from orchestrator.flowfile.expressions import parse
 from orchestrator.storage import tables
-from orchestrator.storage.expression_sql import compile_condition, register_functions
+from orchestrator.storage.expression_sql import (
+    compile_condition,
+    count_statement,
+    register_functions,
+)
 
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -571,6 +575,39 @@ def test_hard_cases_are_chosen_alike(engine: Engine, text: str, numbers_chosen: 
         for number, person in enumerate(GROUP)
         if holds(expression, person.facts(identity(number)))
     }
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ({}, 2),
+        ({"sku": "a"}, 1),
+        ({"sku": "A"}, 0),
+        ({"total": Decimal("12.5")}, 1),
+        ({"gift": True}, 1),
+        ({"gift": Decimal(1)}, 0),
+        ({"total": Decimal("12.5"), "sku": "b"}, 1),
+    ],
+)
+def test_events_of_one_person_are_counted_alike(
+    engine: Engine, where: dict[str, Value], count: int
+) -> None:
+    viewed = {"type": "product.viewed", "occurred_at": NOW}
+    events = [
+        viewed | {"payload": {"product": {"sku": "a"}, "data": {"gift": True, "sku": "c"}}},
+        viewed | {"payload": {"total": "12.50", "data": {"sku": "b"}}},
+        viewed | {"payload": {"product": {"sku": "a"}}, "occurred_at": NOW - 3 * DAY},
+        viewed | {"payload": {"product": {"sku": "a"}}, "occurred_at": NOW + DAY},
+        viewed | {"payload": {"product": {"sku": "a"}}, "type": "order.placed"},
+    ]
+    person = replace(GROUP[0], events=events)
+    asked = ("product.viewed", 3 * DAY, where)
+    dialect = engine.dialect.name
+    with engine.connect() as connection:
+        store(connection, [person, person])
+        statement = count_statement(identity(0), *asked, now=NOW, dialect=dialect)
+        assert connection.scalar(statement) == count
+    assert person.facts(identity(0)).count_events(*asked) == count
 
 
 def test_what_is_not_for_sql_is_refused_by_the_compiler_too() -> None:

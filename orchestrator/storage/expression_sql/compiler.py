@@ -7,10 +7,10 @@ side that is of another kind for some person is NULL for that person, as it is m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import and_, case, false, func, not_, or_, true
+from sqlalchemy import Select, and_, case, false, func, not_, or_, true
 
 from orchestrator.domain.expressions import Expression, Kind, Many, Value
 from orchestrator.domain.expressions.audience import audience_problems, is_fixed
@@ -32,15 +32,17 @@ from orchestrator.domain.expressions.nodes import (
 )
 from orchestrator.domain.expressions.shapes import Record
 from orchestrator.domain.expressions.values import contains, truth
+from orchestrator.storage.expression_sql.counting import count_of
 from orchestrator.storage.expression_sql.dialects import (
     TYPES,
     Database,
-    Postgresql,
     Sql,
-    Sqlite,
     fixed,
+    is_of,
 )
-from orchestrator.storage.expression_sql.values import Values, is_of
+from orchestrator.storage.expression_sql.postgresql import Postgresql
+from orchestrator.storage.expression_sql.sqlite import Sqlite
+from orchestrator.storage.expression_sql.values import Values
 
 _DATABASES: dict[str, Database] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
 
@@ -70,6 +72,28 @@ def compile_condition(
     """
     compiler = _Conditions(_DATABASES[dialect], now, segments or {}, tables or {})
     return compiler.accepted(expression)
+
+
+def count_statement(
+    contact_id: str,
+    event_type: str,
+    window: timedelta,
+    where: Mapping[str, Value],
+    *,
+    now: datetime,
+    dialect: str,
+) -> Select[int]:
+    """How many events of one contact `count_events` counts: what an `EventCounter` runs.
+
+    Args:
+        contact_id: whose events.
+        event_type: the type counted.
+        window: how long before `now` they may have happened.
+        where: what their fields equal, by the names that `event_field` explains.
+        now: the moment of asking, aware UTC; later events do not count.
+        dialect: `sqlite` (its connection needs `register_functions`) or `postgresql`.
+    """
+    return count_of(_DATABASES[dialect], contact_id, event_type, window, where, now)
 
 
 class _Conditions(Values):

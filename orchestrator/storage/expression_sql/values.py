@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
-from sqlalchemy import case, false, func, select, type_coerce
+from sqlalchemy import case, func, select, type_coerce
 
 from orchestrator.domain.expressions import Expression, Facts, Kind, Many, Value, text_of
 from orchestrator.domain.expressions.audience import is_fixed
@@ -30,12 +30,14 @@ from orchestrator.domain.expressions.nodes import (
 from orchestrator.domain.expressions.values import read
 from orchestrator.domain.expressions.wording import written
 from orchestrator.storage.expression_sql.contact_fields import column, json_place
+from orchestrator.storage.expression_sql.counting import counted, field_equals
 from orchestrator.storage.expression_sql.dialects import (
     TYPES,
     Database,
     Span,
     Sql,
     fixed,
+    is_of,
     nothing,
 )
 from orchestrator.storage.tables import contact, event
@@ -203,41 +205,15 @@ class Values(ABC):
         window = self.fixed_value(node.window)
         if not isinstance(window, timedelta):
             return nothing(Kind.NUMBER)
-        wanted = [
-            func.coalesce(self._field_equals(name, value), false()) for name, value in node.fields
-        ]
-        events = select(func.count()).where(
-            event.c.contact_id == contact.c.id,
-            event.c.type == node.type,
-            event.c.occurred_at <= self.now,
-            *wanted,
-        )
-        if self.now - _EARLIEST >= window:
-            events = events.where(event.c.occurred_at > self.now - window)
+        fields = [self._field_equals(name, value) for name, value in node.fields]
+        conditions = counted(node.type, window, fields, self.now)
+        events = select(func.count()).where(event.c.contact_id == contact.c.id, *conditions)
         return events.correlate(contact).scalar_subquery()
 
     def _field_equals(self, name: str, value: Node) -> Sql:
         shape = shape_of(value)
         kind = shape if isinstance(shape, Kind) else Kind.TEXT
-        found = self.database.event_field(event.c.payload, name, kind)
-        return self.database.ordered("==", found, self.read(value, kind), kind)
-
-
-def is_of(value: Value, kind: Kind) -> bool:
-    """Whether a fixed value is of a kind as it stands."""
-    match value:
-        case bool():
-            return kind is Kind.TRUTH
-        case str():
-            return kind is Kind.TEXT
-        case datetime():
-            return kind is Kind.TIME
-        case timedelta():
-            return kind is Kind.DURATION
-        case Decimal():
-            return kind is Kind.NUMBER
-        case _:
-            return False
+        return field_equals(self.database, name, self.read(value, kind), kind)
 
 
 def _time(moment: datetime) -> Sql:
