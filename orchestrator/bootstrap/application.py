@@ -28,7 +28,7 @@ from orchestrator.services.enrol import Enrolling
 from orchestrator.services.intake import Intake
 from orchestrator.services.preferences import Preferences
 from orchestrator.services.results import Results
-from orchestrator.services.versions import VersionLibrary
+from orchestrator.services.versions import MakeRenderer, VersionLibrary
 from orchestrator.settings import Settings
 from orchestrator.sources.phones import normalise_phone
 from orchestrator.sources.standard import StandardSource
@@ -145,21 +145,13 @@ def assemble(
     database, clock, ids = opened.database, opened.clock, opened.ids
     secret_keys = [key.get_secret_value() for key in settings.secret_key]
     tokens = SignedLinkTokens(TokenSigner(secret_keys), clock)
-    links = Links(settings.base_url, tokens)
-
-    def renderer(book: FlowBook, templates: Mapping[str, str]) -> Renderer:
-        return MessageRenderer(book, templates, links)
-
     metrics = PrometheusMetrics()
-    library = VersionLibrary(database, _compile, renderer)
+    library = VersionLibrary(database, _compile, _renderers(Links(settings.base_url, tokens)))
     results = Results(database, clock)
     intake = Intake(database, library, clock, ids, metrics)
     preferences = Preferences(database, library, clock, ids)
-    standing = Standing()
-    standing.checks.append(lambda: None if library.revision else "no flows have been published")
-    standing.checks.append(lambda: "results cannot be stored" if results.stuck else None)
-    token = settings.admin_token
-    access = Access(secret_keys, token.get_secret_value() if token else None)
+    standing = _standing(library, results)
+    access = _access(settings, secret_keys)
     parts = WebParts(
         clock=clock,
         database=database,
@@ -194,6 +186,25 @@ def assemble(
         signer=HmacCheckpointSigner(secret_keys),
         standing=standing,
     )
+
+
+def _renderers(links: Links) -> MakeRenderer:
+    def renderer(book: FlowBook, templates: Mapping[str, str]) -> Renderer:
+        return MessageRenderer(book, templates, links)
+
+    return renderer
+
+
+def _access(settings: Settings, secret_keys: list[str]) -> Access:
+    token = settings.admin_token
+    return Access(secret_keys, token.get_secret_value() if token else None)
+
+
+def _standing(library: VersionLibrary, results: Results) -> Standing:
+    standing = Standing()
+    standing.checks.append(lambda: None if library.revision else "no flows have been published")
+    standing.checks.append(lambda: "results cannot be stored" if results.stuck else None)
+    return standing
 
 
 def login_link(app: App, now: datetime) -> str:
