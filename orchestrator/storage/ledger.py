@@ -87,7 +87,8 @@ class SqlConsents:
         """Compute the states anew: obligatory for the kept contact after a merge.
 
         The merged contact's state rows must still be there: they tell what it had refused
-        while it stood alone. They are removed here.
+        while it stood alone. They are removed here. One that was merged earlier has none, and
+        with it nothing is left to settle.
         """
         contacts = sorted(set(ids))
         subjects = self._lock_all_subjects(contacts)
@@ -99,7 +100,7 @@ class SqlConsents:
         before = self.states({*contacts, *merged})
         joined: defaultdict[ContactId, list[ContactId]] = defaultdict(list)
         for row in subjects:
-            if row.id in merged and before[ContactId(row.id)]:
+            if row.id in merged:
                 joined[ContactId(row.contact_id)].append(ContactId(row.id))
         entries = self._refusals_of_merges(joined, before)
         if entries:
@@ -227,8 +228,9 @@ class SqlConsents:
                 for contact_id in (kept, *merged)
             ]
             own = records[kept]
-            latest = max(record.occurred_at for record in own)
-            entries += carried_refusals(kept, apart, fold(own, kept), latest)
+            if own:
+                latest = max(record.occurred_at for record in own)
+                entries += carried_refusals(kept, apart, fold(own, kept), latest)
         return entries
 
     def _records_to_fold(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, Table, delete, insert, select, text, update
 
@@ -289,6 +289,12 @@ def test_the_fold_of_a_random_ledger_is_the_state(
 
 
 @SHARED
+@example(
+    entries=[
+        *[entry(ConsentAction.REQUESTED) for _ in range(2)],
+        entry(ConsentAction.CONFIRMED, contact_id=BEN),
+    ]
+)
 @given(entries=ENTRIES)
 def test_a_merge_never_widens_permission(ledger: Ledger, entries: list[ConsentEntry]) -> None:
     refused = (Standing.WITHDRAWN, Standing.OBJECTED)

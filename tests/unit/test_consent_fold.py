@@ -82,9 +82,9 @@ TABLE: dict[ConsentAction, list[str | None]] = {
     A.GRANTED: ["granted", "granted", "granted", "granted", "objected", "granted"],
     A.CONFIRMED: [None, "granted", "granted", "withdrawn", "objected", "expired"],
     A.DENIED: [None, "granted", None, "withdrawn", "objected", "expired"],
-    A.WITHDRAWN: ["withdrawn"] * 4 + ["objected", "withdrawn"],
+    A.WITHDRAWN: [*["withdrawn"] * 4, "objected", "withdrawn"],
     A.EXPIRED: [None, "expired", None, "withdrawn", "objected", "expired"],
-    A.OBJECTED: ["objected"] * 6,
+    A.OBJECTED: [*["objected"] * 6],
 }
 CELLS = [
     (name, action, wanted)
