@@ -52,12 +52,10 @@ def column(path: Sequence[str], database: Database, now: datetime) -> Sql:
 
 
 def _shop_id(database: Database) -> Sql:
-    """The shop's own id, the first one told; without one, ours."""
+    """The shop's own id, chosen among several as contacts are read; without one, ours."""
     told = (
-        select(contact_identity.c.value)
+        select(func.min(contact_identity.c.value))
         .where(contact_identity.c.contact_id == contact.c.id, contact_identity.c.kind == "id")
-        .order_by(contact_identity.c.created_at, contact_identity.c.value)
-        .limit(1)
         .scalar_subquery()
     )
     known: Sql = func.coalesce(told, database.identity(contact.c.id))
