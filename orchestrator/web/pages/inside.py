@@ -16,7 +16,7 @@ from orchestrator.web.pages.outbox import MOST_LISTED, OpenedMessage, newest, op
 from orchestrator.web.pages.sessions import Sessions
 from orchestrator.web.parts import WebParts
 
-_DEEPEST: Final = 3
+_DEEPEST: Final = 6  # what the style sheet knows
 _INDENT: Final = 2
 
 # A mail's own styles and pictures, but no script, no form and no reach into our pages.
