@@ -71,6 +71,9 @@ class Ticks:
 
     async def stop(self) -> None:
         """Begin no more ticks, and wait for those at work."""
+        if self._stopping:
+            await self._idle.wait()
+            return
         self._stopping = True
         if self._guard is not None:
             self._guard.cancel()
@@ -81,6 +84,7 @@ class Ticks:
         await self._idle.wait()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+            await asyncio.sleep(0)  # it happens on the loop's next turn
 
     def nudge(self, name: str) -> None:
         """Run a tick as soon as may be: one at work runs once more, for it may have looked already.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from enum import StrEnum
+
 import pytest
 
 from orchestrator.domain.messages import (
@@ -87,24 +89,25 @@ def test_sources_are_moves_read_backwards() -> None:
             assert (state in sources_of(target)) == (target in MOVES[state])
 
 
+NOT_SENT = """
+no_consent unconfirmed objected suppressed unreachable erased cap expired late sunset holdout
+lint render_error
+"""
+STATES = """
+queued held sending sent delivered bounced complained failed unknown cancelled not_sent
+"""
+
+
 @pytest.mark.parametrize(
     ("words", "reasons"),
     [
         ("quiet_hours cap rate", HeldReason),
-        (
-            "no_consent unconfirmed objected suppressed unreachable erased cap expired late "
-            + "sunset holdout lint render_error",
-            NotSentReason,
-        ),
+        (NOT_SENT, NotSentReason),
         ("exited replaced merged paused moved", CancelledReason),
         ("rejected invalid_address provider_error internal_error", FailedReason),
-        (
-            "queued held sending sent delivered bounced complained failed unknown cancelled "
-            + "not_sent",
-            MessageState,
-        ),
+        (STATES, MessageState),
     ],
     ids=["held", "not_sent", "cancelled", "failed", "states"],
 )
-def test_words_are_a_closed_list(words: str, reasons: type[MessageState]) -> None:
+def test_words_are_a_closed_list(words: str, reasons: type[StrEnum]) -> None:
     assert {reason.value for reason in reasons} == set(words.split())
