@@ -46,6 +46,8 @@ def send_event(
     webhook = Webhook(_secret(settings))
     with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
         for event in _events(file):
+            for assignment in change or ():
+                _set(event, assignment)
             _post(client, webhook, target, event)
 
 
@@ -75,6 +77,21 @@ def _events(file: Path) -> list[dict[str, Any]]:
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             raise MalformedPayload(f'{name}: an event is an object with a "type"')
     return events
+
+
+def _set(event: dict[str, Any], assignment: str) -> None:
+    """Set `a.b=text` in an event; groups on the way are made."""
+    path, equals, text = assignment.partition("=")
+    *groups, name = path.split(".")
+    if not equals or not all((*groups, name)):
+        raise typer.BadParameter(f"{assignment!r} is not like name=value", param_hint="--set")
+    place = event
+    for group in groups:
+        inner = place.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise typer.BadParameter(f"{group} is no group of fields", param_hint="--set")
+        place = inner
+    place[name] = text
 
 
 def _post(client: httpx.Client, webhook: Webhook, target: str, event: dict[str, Any]) -> None:
