@@ -22,7 +22,14 @@ Text = Annotated[str | None, Query(max_length=255)]
 def people_routes(parts: WebParts) -> APIRouter:
     """Routes about people."""
     router = APIRouter(tags=["people"])
+    _add_contacts(router, parts)
+    _add_consents(router, parts)
+    _add_events(router, parts)
+    _add_suppressions(router, parts)
+    return router
 
+
+def _add_contacts(router: APIRouter, parts: WebParts) -> None:
     @router.get("/contacts")
     async def contacts(
         email: Text = None, phone: Text = None, external_id: Text = None
@@ -39,6 +46,8 @@ def people_routes(parts: WebParts) -> APIRouter:
             await parts.database.query(lambda uow: person(uow, contact_id))
         )
 
+
+def _add_consents(router: APIRouter, parts: WebParts) -> None:
     @router.get("/contacts/{contact_id}/consents")
     async def consents_of(contact_id: Id) -> list[ConsentOut]:
         """Where a person stands on each channel and topic."""
@@ -55,6 +64,8 @@ def people_routes(parts: WebParts) -> APIRouter:
 
         return await parts.database.query(work)
 
+
+def _add_events(router: APIRouter, parts: WebParts) -> None:
     @router.get("/events/{event_id}")
     async def event(event_id: Id) -> EventOut:
         """A stored event."""
@@ -68,6 +79,8 @@ def people_routes(parts: WebParts) -> APIRouter:
 
         return await parts.database.query(work)
 
+
+def _add_suppressions(router: APIRouter, parts: WebParts) -> None:
     @router.get("/suppressions")
     async def suppressions(
         address: Annotated[str, Query(max_length=255)], channel: Channel | None = None
@@ -79,8 +92,6 @@ def people_routes(parts: WebParts) -> APIRouter:
             SuppressionOut(channel=one, address=given, hard=hard)
             for (one, given), hard in found.items()
         ]
-
-    return router
 
 
 def uuid_of(text: str) -> str:
