@@ -148,7 +148,9 @@ def _print(plan: ImportPlan, summary: Summary, failed: Path | None) -> None:
     for line in _sentences(plan, summary):
         typer.echo(line)
     if failed:
-        typer.echo(f"{len(summary.errors)} rows were not imported; mend them in {failed}")
+        count = len(summary.errors)
+        rows = "1 row was" if count == 1 else f"{count} rows were"
+        typer.echo(f"{rows} not imported; mend them in {failed}")
 
 
 def _sentences(plan: ImportPlan, summary: Summary) -> Iterator[str]:
