@@ -33,6 +33,10 @@ def send_event(
     url: Annotated[
         str | None, typer.Option(help="Where to post; by default this daemon's /webhooks/standard.")
     ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a field: checkout_id=c-2, contact.email=b@shop.example"),
+    ] = None,
 ) -> None:
     """Sign the events of FILE and post them to the daemon.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from orchestrator.domain.consent import ConsentState, permission
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.events import Event
-from orchestrator.domain.expressions import Facts
+from orchestrator.domain.expressions import EventCounter, Facts, divide, no_events
 from orchestrator.domain.flows import Channel, FlowBook
 from orchestrator.domain.messages import Message, MessageState
 
@@ -46,7 +47,7 @@ def contact_names(
         "orders": {
             "count": orders.count,
             "total": orders.total,
-            "average": orders.total / orders.count if orders.count else None,
+            "average": divide(orders.total, Decimal(orders.count)),
             "first_at": orders.first_at,
             "last_at": orders.last_at,
             "skus": orders.skus,
@@ -92,11 +93,19 @@ def output_names(
 
 
 def run_facts(
-    book: FlowBook, names: Mapping[str, Any], now: datetime, outputs: Mapping[str, Any]
+    book: FlowBook,
+    names: Mapping[str, Any],
+    now: datetime,
+    outputs: Mapping[str, Any],
+    counter: EventCounter = no_events,
 ) -> Facts:
-    """The scope of one run: its names, its outputs, and the tables of the file."""
+    """The scope of one run: its names, its outputs, and the tables of the file.
+
+    `counter` answers `count_events` for the run's person.
+    """
     return Facts(
         now=now,
         names={**outputs, **names, "tables": book.tables},
         segments=book.segments,
+        counter=counter,
     )

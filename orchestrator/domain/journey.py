@@ -11,10 +11,12 @@ from orchestrator.domain.durations import LONGEST, Duration
 from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate
 from orchestrator.domain.events import CANONICAL_TYPES, Event
 from orchestrator.domain.expressions import (
+    EventCounter,
     Expression,
     Facts,
     evaluate,
     holds,
+    no_events,
     nodes,
     roots_used,
     segments_used,
@@ -67,11 +69,12 @@ class Situation:
     messages: Sequence[Message]
     zone: tzinfo
     now: datetime
+    counter: EventCounter = no_events
 
     def scope(self, outputs: Mapping[str, Any]) -> Facts:
         """The scope with these outputs."""
         known = output_names(outputs, self.messages)
-        return run_facts(self.book, self.names, self.now, known)
+        return run_facts(self.book, self.names, self.now, known, self.counter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from orchestrator.domain.expressions import (
     ATTRIBUTE_KINDS,
     RESERVED,
     Expression,
+    audience_problems,
     segment_cycles,
     vocabulary,
 )
@@ -178,10 +179,17 @@ def _segments(found: dict[str, Placed[Scalar]], names: Names) -> dict[str, Expre
         expression = names.expression(scalar, names.base)
         if expression is not None:
             segments[name] = expression
-    for name, way in segment_cycles(segments).items():
+        for problem in audience_problems(expression) if expression else ():
+            start = problem.offset
+            span = names.log.source.within(scalar, start, start + problem.length)
+            names.log.wrong("expression", span, problem.message, problem.hint)
+    cycles = segment_cycles(segments)
+    for name, way in cycles.items():
         node = found[name].node
         message = f"the segment leads back to itself: {' → '.join(way)}"
         names.log.wrong("name", Span(node.start, node.end), message, "break the circle")
+    if not cycles:
+        names.expanded = segments
     return segments
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestrator.domain.expressions import Expression, Kind, Vocabulary
+from orchestrator.domain.expressions import Expression, Kind, Vocabulary, too_big
 from orchestrator.domain.flows import Policy
 from orchestrator.flowfile.expressions import parse
 from orchestrator.flowfile.shapes import nearest
@@ -33,6 +33,8 @@ class Names:
     staff: Collection[str] = ()
     attributes: Collection[str] = ()
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    expanded: Mapping[str, Expression] = field(default_factory=dict)
+    """The segments' conditions, once they are known and free of circles."""
 
     def known(self, kind: str, name: Placed[str], names: Collection[str]) -> bool:
         """Whether a name is known; otherwise that is logged with the nearest one."""
@@ -61,12 +63,21 @@ class Names:
             return None
         parsed = parse(scalar.text, place, wanted)
         if isinstance(parsed, Expression):
-            return parsed
+            return None if self._report_size(scalar, parsed) else parsed
         for problem in parsed:
             start = problem.offset
             span = self.log.source.within(scalar, start, start + problem.length)
             self.log.wrong("expression", span, problem.message, problem.hint)
         return None
+
+    def _report_size(self, scalar: Scalar, parsed: Expression) -> bool:
+        """A condition of moderate size can name segments that make it a huge one."""
+        if not too_big(parsed, self.expanded):
+            return False
+        span = Span(scalar.start, scalar.end)
+        message = "with its segments written out the condition is too big to be asked"
+        self.log.wrong("expression", span, message, "name fewer segments")
+        return True
 
     def _report_leading_zeros(self, scalar: Scalar) -> bool:
         """A postcode or a code without its quotes: a number where text is meant."""

@@ -42,8 +42,12 @@ class Enrolments(Protocol):
         """Lease up to `limit` due runs to `token`, oldest first; returns the contact of each."""
         ...
 
-    def claimed(self, token: str) -> list[Enrolment]:
-        """The live runs leased to `token`, locked until the transaction ends."""
+    def claimed(self, token: str, ids: Iterable[ContactId]) -> list[Enrolment]:
+        """The live runs of these contacts leased to `token`, locked until the transaction ends.
+
+        A run whose contact was merged since the claim is not among them: it comes again when
+        its lease has ended.
+        """
         ...
 
     def save(self, updates: Sequence[EnrolmentUpdate]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from orchestrator.domain.consent import (
@@ -16,6 +16,7 @@ from orchestrator.domain.consent import (
 )
 from orchestrator.domain.contacts import Contact, Resolution
 from orchestrator.domain.events import ContactFields, Event, IncomingEvent
+from orchestrator.domain.expressions import Value
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import (
     ContactId,
@@ -95,6 +96,17 @@ class Events(Protocol):
 
     def load(self, ids: Iterable[EventId]) -> dict[EventId, Event]:
         """Events by id."""
+        ...
+
+    def count(
+        self,
+        contact_id: ContactId,
+        event_type: str,
+        window: timedelta,
+        where: Mapping[str, Value],
+        now: datetime,
+    ) -> int:
+        """A person's events of a type in `(now - window, now]` whose fields equal `where`."""
         ...
 
     def mark_processed(self, ids: Iterable[EventId], now: datetime) -> None:

@@ -64,7 +64,7 @@ class Advancing:
     def _advance(self, uow: UnitOfWork, token: str, contacts: Sequence[ContactId]) -> None:
         """Decide and write. People are locked before runs, as everywhere."""
         people = uow.contacts.lock(set(contacts))
-        runs = uow.enrolments.claimed(token)
+        runs = uow.enrolments.claimed(token, contacts)
         now = self._clock.now()
         backdrop = read_backdrop(uow, runs, people)
         outcome = _Outcome()

@@ -205,7 +205,9 @@ class _Batch:
         self, pairs: Sequence[tuple[Flow, EventTrigger]], person: Contact, event: Event
     ) -> list[_Entry]:
         names = self.backdrop.names(self.book, person, event, self.now)
-        scope = run_facts(self.book, names, self.now, {})
+        scope = run_facts(
+            self.book, names, self.now, {}, self.backdrop.counting(person.id, self.now)
+        )
         return [
             _Entry(flow, key_text(flow.key, scope))
             for flow, trigger in pairs

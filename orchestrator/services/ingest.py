@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from orchestrator.domain.consent import ConsentEntry, ConsentStatus
+from orchestrator.domain.consent import ConsentEntry, ConsentStatus, entries_for_event
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.events import ContactFields, IncomingEvent
 from orchestrator.domain.flows import FlowBook
@@ -24,7 +24,6 @@ from orchestrator.domain.purchases import (
     starts_now,
 )
 from orchestrator.ports import Ids, NewEvent, UnitOfWork
-from orchestrator.domain.consent import entries_for_event
 
 OWN_SOURCE: Final = "orchestrator"
 """The source of events that follow from others."""

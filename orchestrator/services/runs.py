@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from orchestrator.domain.consent import ConsentState
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.enrolments import Enrolment
 from orchestrator.domain.events import Event
+from orchestrator.domain.expressions import EventCounter, Value
 from orchestrator.domain.facts import contact_names, event_names
 from orchestrator.domain.flows import FlowBook
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId
@@ -31,6 +33,7 @@ class Backdrop:
     checkouts: Mapping[str, CheckoutState]
     orders: Mapping[str, OrderState]
     messages: Mapping[EnrolmentId, Sequence[Message]]
+    counting: Callable[[ContactId, datetime], EventCounter]
 
     def names(
         self, book: FlowBook, contact: Contact, event: Event | None, now: datetime
@@ -73,6 +76,7 @@ class Backdrop:
             messages=self.messages.get(enrolment.id, ()),
             zone=zone_of(person.timezone, book.brand.timezone),
             now=now,
+            counter=self.counting(person.id, now),
         )
 
 
@@ -94,7 +98,15 @@ def read_backdrop(
         checkouts=uow.purchases.checkouts(_named(around, "checkout_id")),
         orders=uow.purchases.orders(_named(around, "order_id")),
         messages=uow.messages.of_enrolments([run.id for run in runs]),
+        counting=partial(_counter, uow),
     )
+
+
+def _counter(uow: UnitOfWork, contact_id: ContactId, now: datetime) -> EventCounter:
+    def count(event_type: str, window: timedelta, where: Mapping[str, Value]) -> int:
+        return uow.events.count(contact_id, event_type, window, where, now)
+
+    return count
 
 
 def _named(events: Iterable[Event], field: str) -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,7 +79,7 @@ def _unfit(why: str) -> ConfigurationError:
 def _common() -> dict[str, Any]:
     return {
         "json_serializer": json_text,
-        "json_deserializer": json.loads,
+        "json_deserializer": partial(json.loads, parse_float=Decimal),
         "hide_parameters": True,  # errors are logged, and parameters are people's data
     }
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, insert, or_, select, update
 
 from orchestrator.domain.events import Event
+from orchestrator.domain.expressions import Value
 from orchestrator.domain.identifiers import ContactId, EventId, shard_of
 from orchestrator.ports.people import NewEvent
 from orchestrator.ports.runtime import Clock
 from orchestrator.storage.batches import AnyRow, among, insert_new, rows_of
+from orchestrator.storage.expression_sql import count_statement
 from orchestrator.storage.tables import contact, event, event_key
 from orchestrator.storage.types import moment
 
@@ -118,6 +120,19 @@ class SqlEvents:
             .with_for_update(skip_locked=True)
         )
         return [_event(row) for row in self._connection.execute(nameless)]
+
+    def count(
+        self,
+        contact_id: ContactId,
+        event_type: str,
+        window: timedelta,
+        where: Mapping[str, Value],
+        now: datetime,
+    ) -> int:
+        """A person's events of a type in `(now - window, now]` whose fields equal `where`."""
+        dialect = self._connection.dialect.name
+        counting = count_statement(contact_id, event_type, window, where, now=now, dialect=dialect)
+        return self._connection.execute(counting).scalar_one()
 
     def load(self, ids: Iterable[EventId]) -> dict[EventId, Event]:
         """Events by id."""

@@ -189,3 +189,20 @@ async def test_two_checkouts_of_one_person_run_side_by_side(shop: Shop) -> None:
     ended = {run.key: run.end_reason for run in shop.runs(ADA)}
     assert ended == {"c1": "exited", "c2": None}
     assert len(shop.provider.sent) == 1
+
+
+async def test_a_condition_can_count_what_the_person_has_done(shop: Shop) -> None:
+    busy = "where: count_events('product.viewed', days(1)) >= 2"
+    shop.publish(
+        (BRAND + CART).replace(
+            "when: {event: checkout.started}", f"when:\n      event: checkout.started\n      {busy}"
+        )
+    )
+    await shop.receive("product.viewed", ADA)
+    await shop.receive("checkout.started", ADA, **checkout("c1"))
+    await shop.settle()
+    assert shop.runs(ADA) == []
+    await shop.receive("product.viewed", ADA)
+    await shop.receive("checkout.started", ADA, **checkout("c2"))
+    await shop.settle()
+    assert [run.key for run in shop.runs(ADA)] == ["c2"]

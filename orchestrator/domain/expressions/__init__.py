@@ -12,6 +12,7 @@ from orchestrator.domain.expressions.evaluation import (
     evaluate,
     event_field,
     holds,
+    no_events,
 )
 from orchestrator.domain.expressions.explanation import Explanation, explain
 from orchestrator.domain.expressions.inspection import (
@@ -58,6 +59,7 @@ __all__ = [
     "holds",
     "names_used",
     "needs_event",
+    "no_events",
     "roots_used",
     "segment_cycles",
     "segments_used",
