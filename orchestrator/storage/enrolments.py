@@ -132,9 +132,13 @@ class SqlEnrolments:
         )
         return list(self._connection.scalars(claim.returning(E.contact_id)))
 
-    def claimed(self, token: str) -> list[Enrolment]:
-        """The live runs leased to `token`, locked until the transaction ends."""
-        return self._locked(E.lease_token == token, E.lease_token.is_not(None), _LIVE)
+    def claimed(self, token: str, ids: Iterable[ContactId]) -> list[Enrolment]:
+        """The live runs of these contacts leased to `token`, locked until the transaction ends.
+
+        Found by contact, because no index holds the leases: a claim must leave them alone.
+        """
+        mine = among(self._connection, E.contact_id, ids)
+        return self._locked(mine, E.lease_token == token, _LIVE)
 
     def save(self, updates: Sequence[EnrolmentUpdate]) -> None:
         """Write decisions, give back the leases and clear the count of tries."""
@@ -210,9 +214,13 @@ class SqlEnrolments:
     def next_due_at(self) -> datetime | None:
         """When the next run falls due; one that is leased, when its lease ends."""
         waiting = (_LIVE, E.parked_at.is_(None), E.due_at.is_not(None))
-        free = select(E.due_at).where(*waiting, E.lease_token.is_(None)).order_by(E.due_at).limit(1)
-        leased = select(func.min(E.lease_until)).where(E.lease_token.is_not(None))
-        moments = (self._connection.scalar(free), self._connection.scalar(leased))
+        free = select(E.due_at).where(*waiting, E.lease_until.is_(None))
+        first_free = self._connection.scalar(free.order_by(E.due_at).limit(1))
+        leased = select(func.min(E.lease_until)).where(*waiting, E.lease_until.is_not(None))
+        if first_free is not None:
+            # Claims take the oldest: only runs before the first free one can be leased.
+            leased = leased.where(E.due_at <= first_free)
+        moments = (first_free, self._connection.scalar(leased))
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _locked(self, *conditions: ColumnElement[bool]) -> list[Enrolment]:

@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -156,7 +155,7 @@ def test_a_wake_of_a_run_that_is_being_worked_on_is_not_lost(
     with database.transaction() as unit:
         unit.enrolments.claim_due(now, 9, LEASE, "token")
     with database.transaction() as unit:
-        assert unit.enrolments.claimed("token")
+        assert unit.enrolments.claimed("token", [run.contact_id])
         waking = begun(wake)
         assert waits_for_a_lock(database)
         unit.enrolments.save([later])
@@ -180,7 +179,7 @@ def test_an_exit_while_a_run_is_worked_on_ends_it_afterwards(
 
     with database.transaction() as unit:
         unit.enrolments.claim_due(now, 9, LEASE, "token")
-        assert unit.enrolments.claimed("token")
+        assert unit.enrolments.claimed("token", [run.contact_id])
         leaving = begun(leave)
         assert waits_for_a_lock(database)
         message = world.new_message(run)
@@ -281,7 +280,8 @@ def test_the_two_halves_of_a_person_may_arrive_at_once(
     """One writer makes the address, the other the shop's id; both name the phone."""
 
     def resolve(source: SqlDatabase, kind: str, number: int) -> Any:
-        told = replace(ContactFields(phone=f"+{number}"), **{kind: f"{kind}{number}@example.com"})
+        identities: dict[str, Any] = {"phone": f"+{number}", kind: f"{kind}{number}@example.com"}
+        told = ContactFields(**identities)
         with source.transaction() as unit:
             return unit.contacts.resolve([told], clock.now())[0].contact_id
 

@@ -87,23 +87,24 @@ def test_due_runs_are_claimed_oldest_first_up_to_the_limit(world: Any, database:
     ]
     with database.transaction() as unit:
         assert set(unit.enrolments.claim_due(now, 2, LEASE, "mine")) == {people[0], people[1]}
-        assert {run.id for run in unit.enrolments.claimed("mine")} == {late.id, later.id}
+        assert {run.id for run in unit.enrolments.claimed("mine", people)} == {late.id, later.id}
         assert unit.enrolments.claim_due(now, 9, LEASE, "yours") == [people[3]]
-        assert [run.id for run in unit.enrolments.claimed("yours")] == [latest.id]
+        assert [run.id for run in unit.enrolments.claimed("yours", people)] == [latest.id]
         assert unit.enrolments.claim_due(now, 9, LEASE, "theirs") == []
-        assert future.id not in {run.id for run in unit.enrolments.claimed("theirs")}
+        assert future.id not in {run.id for run in unit.enrolments.claimed("theirs", people)}
 
 
 def test_a_lease_that_has_ended_is_free_again(world: Any, database: Any) -> None:
-    run = world.run(world.contact("ada@example.com"))
+    person = world.contact("ada@example.com")
+    run = world.run(person)
     with database.transaction() as unit:
         unit.enrolments.claim_due(world.clock.now(), 9, LEASE, "first")
     with database.transaction() as unit:
         just_before = world.clock.now() + LEASE - timedelta(microseconds=1)
         assert unit.enrolments.claim_due(just_before, 9, LEASE, "second") == []
         assert unit.enrolments.claim_due(world.clock.now() + LEASE, 9, LEASE, "second")
-        assert unit.enrolments.claimed("first") == []
-        assert [one.id for one in unit.enrolments.claimed("second")] == [run.id]
+        assert unit.enrolments.claimed("first", [person]) == []
+        assert [one.id for one in unit.enrolments.claimed("second", [person])] == [run.id]
 
 
 def test_each_claim_counts_a_try_and_saving_clears_the_count(world: Any, database: Any) -> None:
@@ -113,7 +114,8 @@ def test_each_claim_counts_a_try_and_saving_clears_the_count(world: Any, databas
         now += LEASE
         with database.transaction() as unit:
             unit.enrolments.claim_due(now, 9, LEASE, f"try {expected}")
-            assert unit.enrolments.claimed(f"try {expected}")[0].attempts == expected
+            [claimed] = unit.enrolments.claimed(f"try {expected}", [run.contact_id])
+            assert claimed.attempts == expected
     with database.transaction() as unit:
         unit.enrolments.save([update_of(run)])
         stored = unit.enrolments.load([run.id])[run.id]
@@ -232,6 +234,8 @@ def test_the_next_due_moment_counts_a_leased_run_from_its_lease(world: Any, data
         assert unit.enrolments.next_due_at() == now
         unit.enrolments.claim_due(now, 9, LEASE, "token")
         assert unit.enrolments.next_due_at() == now + LEASE
+        unit.enrolments.claim_due(now + HOUR, 9, LEASE, "other")
+        assert unit.enrolments.next_due_at() == now + HOUR + LEASE
 
 
 @pytest.mark.parametrize("count", [0, 1, 1500])

@@ -180,7 +180,8 @@ def fill(connection: Connection, count: int) -> None:
         for number in range(count)
     ]
     connection.execute(tables.enrolment.insert(), rows)
-    connection.exec_driver_sql("ANALYZE")
+    if connection.dialect.name == "postgresql":  # SQLite plans without statistics, as shipped
+        connection.exec_driver_sql("ANALYZE")
 
 
 @pytest.mark.parametrize("count", [1, 5000])

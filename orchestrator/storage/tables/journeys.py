@@ -14,7 +14,6 @@ from orchestrator.storage.types import ExactDecimal, Json, UtcDateTime
 
 LIVE_ENROLMENT = text("ended_at IS NULL")
 DUE_ENROLMENT = text("ended_at IS NULL AND parked_at IS NULL AND due_at IS NOT NULL")
-LEASED_ENROLMENT = text("lease_token IS NOT NULL")
 DUE_MESSAGE = text("state IN ('queued', 'held')")
 SENDING_MESSAGE = text("state = 'sending'")
 
@@ -23,7 +22,8 @@ class EnrolmentRow(SQLModel, table=True):
     """One contact's way through one flow ("run" on marketers' pages).
 
     `due_at` is when it next needs attention (null: only an event can wake it); `lease_until`
-    and `lease_token` say who is working on it.
+    and `lease_token` say who is working on it. No index holds the two: on PostgreSQL a claim
+    then touches the row's page alone (a heap-only update), not every index.
     """
 
     __tablename__ = "enrolment"
@@ -44,12 +44,6 @@ class EnrolmentRow(SQLModel, table=True):
             "due_at",
             sqlite_where=DUE_ENROLMENT,
             postgresql_where=DUE_ENROLMENT,
-        ),
-        Index(
-            "ix_enrolment_leased",
-            "lease_token",
-            sqlite_where=LEASED_ENROLMENT,
-            postgresql_where=LEASED_ENROLMENT,
         ),
         HOT,
     )

@@ -141,13 +141,6 @@ def _enrolment_indexes() -> None:
         postgresql_where=sa.text("ended_at IS NULL AND parked_at IS NULL AND due_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_enrolment_leased",
-        "enrolment",
-        ["lease_token"],
-        sqlite_where=sa.text("lease_token IS NOT NULL"),
-        postgresql_where=sa.text("lease_token IS NOT NULL"),
-    )
-    op.create_index(
         "uq_enrolment_live",
         "enrolment",
         ["flow", "contact_id", "key", "shard"],

@@ -1,0 +1,23 @@
+"""`python -m bench [NAME ...]`: every measurement, or those named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from bench import claims
+
+MEASUREMENTS: dict[str, Callable[[], None]] = {"claims": claims.main}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in MEASUREMENTS]
+    if unknown:
+        print(f"no measurement {', '.join(unknown)}; there are: {', '.join(MEASUREMENTS)}")
+        return 2
+    for name in names or MEASUREMENTS:
+        MEASUREMENTS[name]()
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))
