@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
@@ -32,6 +32,8 @@ from orchestrator.storage import ledger_checkpoints, ledger_verify
 from orchestrator.storage.ledger_rows import BATCH, record_of, rows_of, state_of, survivors
 from orchestrator.storage.tables import consent_record, consent_state, consent_subject
 
+_ROUNDS: Final = 3
+"""How often a contact may be merged while its chain is waited for."""
 _FOLDED: Final = [
     column
     for column in consent_record.c
@@ -54,12 +56,10 @@ class SqlConsents:
         """Extend the chains under their subjects' locks and write what follows."""
         if not entries:
             return []
-        owners = survivors(self._connection, {entry.contact_id for entry in entries})
+        owners, heads = self._lock_owners({entry.contact_id for entry in entries})
         entries = [_owned(entry, owners[entry.contact_id]) for entry in entries]
-        contacts = sorted(set(owners.values()))
-        heads = self._lock_own_subjects(contacts)
         self._extend(self._news(entries), heads, now)
-        return self._write_fold(contacts)
+        return self._write_fold(sorted(set(owners.values())))
 
     def states(self, ids: Iterable[ContactId]) -> dict[ContactId, list[ConsentState]]:
         """The current states of contacts."""
@@ -131,6 +131,20 @@ class SqlConsents:
     def verify(self, signer: CheckpointSigner) -> VerifyReport:
         """Walk every chain and every checkpoint."""
         return ledger_verify.verify(self._connection, signer)
+
+    def _lock_owners(
+        self, ids: Collection[ContactId]
+    ) -> tuple[dict[str, ContactId], dict[str, tuple[int, str]]]:
+        """(who each contact is now, their locked chains).
+
+        A merge that was under way while we waited for a lock is followed: we look again.
+        """
+        for _ in range(_ROUNDS):
+            owners = survivors(self._connection, ids)
+            heads = self._lock_own_subjects(sorted(set(owners.values())))
+            if survivors(self._connection, ids) == owners:
+                break
+        return owners, heads
 
     def _lock_own_subjects(self, contacts: Sequence[ContactId]) -> dict[str, tuple[int, str]]:
         """(length, head) of the contacts' own chains, made where missing, locked in order."""
