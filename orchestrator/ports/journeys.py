@@ -120,7 +120,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """What to list; everything is optional. `limit` None means all."""
+    """What to list; everything is optional. `limit` None means all.
+
+    `before` is the last message of the page before, in a listing of the newest first.
+    """
 
     contact_id: ContactId | None = None
     flow: str | None = None
@@ -128,6 +131,7 @@ class MessageFilter:
     since: datetime | None = None
     limit: int | None = None
     newest_first: bool = False
+    before: MessageId | None = None
 
 
 class Messages(Protocol):

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import (
     Connection,
     Select,
+    and_,
     case,
     func,
     or_,
@@ -256,6 +257,10 @@ class SqlMessages:
             listing = listing.where(M.state.in_(sorted(wanted.states)))
         if wanted.since is not None:
             listing = listing.where(M.created_at >= wanted.since)
+        if wanted.before is not None:
+            last = select(M.created_at).where(M.id == wanted.before).scalar_subquery()
+            tied = and_(M.created_at == last, M.id < wanted.before)
+            listing = listing.where(or_(M.created_at < last, tied))
         if wanted.newest_first:
             listing = listing.order_by(M.created_at.desc(), M.id.desc())
         else:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -172,6 +173,10 @@ async def test_messages_are_listed_newest_first_and_filtered(web: World, ada: Co
         assert await ids() == newest
         assert await ids(limit=2) == newest[:2]
         assert await ids(flow="abandoned_cart", status="queued") == newest
+        assert await ids(limit=1, before=newest[0]) == newest[1:2]
+        assert await ids(before=newest[1]) == newest[2:]
+        assert await ids(before=newest[2]) == []
+        assert await ids(before=NOBODY) == []
         assert await ids(flow="other") == []
         assert await ids(status="sent") == []
         assert await ids(contact="ada@example.com") == newest
@@ -179,6 +184,22 @@ async def test_messages_are_listed_newest_first_and_filtered(web: World, ada: Co
         assert await ids(since=(NOW + timedelta(minutes=2)).isoformat()) == newest[:1]
         one = (await client.get(f"/api/messages/{MESSAGES[0]}")).json()
     assert (one["contact"], one["status"]) == ("ada@example.com", "queued")
+
+
+async def test_pages_of_messages_written_at_once_lose_none(web: World, ada: ContactId) -> None:
+    more = [f"018f3c5e-7a2b-7cde-9f01-{number:012}" for number in range(5)]
+    with web.database.transaction() as uow:
+        rows = [replace(_message(MessageId(one), ada), step=one) for one in more]
+        uow.messages.insert(rows, NOW + timedelta(hours=1))
+    found: list[str] = []
+    async with web.client(headers=BEARER) as client:
+        while True:
+            query = {"limit": "3"} | ({"before": found[-1]} if found else {})
+            page = (await client.get("/api/messages", params=query)).json()
+            if not page:
+                break
+            found += [message["id"] for message in page]
+    assert found == [*more[::-1], *MESSAGES[::-1]]
 
 
 async def test_a_suppression_is_shown_to_who_knows_the_address(web: World, ada: ContactId) -> None:

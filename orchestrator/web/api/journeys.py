@@ -103,8 +103,13 @@ def _add_messages(router: APIRouter, parts: WebParts) -> None:
         status: Annotated[list[MessageState] | None, Query()] = None,
         since: datetime | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
+        before: Text = None,
     ) -> list[MessageOut]:
-        """Messages, the newest first. `contact` is an email address, a number or an id."""
+        """Messages, the newest first. `contact` is an email address, a number or an id.
+
+        For the next page give `before` the last id of this one.
+        """
+        last = MessageId(uuid_of(before)) if before else None
 
         def work(uow: UnitOfWork) -> list[MessageOut]:
             wanted = MessageFilter(
@@ -114,6 +119,7 @@ def _add_messages(router: APIRouter, parts: WebParts) -> None:
                 since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
                 limit=limit,
                 newest_first=True,
+                before=last,
             )
             return _messages_out(uow, uow.messages.find(wanted))
 
