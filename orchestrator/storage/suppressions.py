@@ -12,7 +12,7 @@ from sqlalchemy import Connection, or_, select
 
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import shard_of
-from orchestrator.storage.batches import among, insert_into
+from orchestrator.storage.batches import insert_into, rows_of
 from orchestrator.storage.tables import suppression
 
 S: Final = suppression.c
@@ -28,14 +28,17 @@ class SqlSuppressions:
     def find(self, addresses: Iterable[tuple[Channel, str]]) -> dict[tuple[Channel, str], bool]:
         """Suppressed addresses; True where the suppression is hard (stops every class)."""
         asked = {(one[0].value, self._hash(*one)): one for one in addresses}
-        hashes = [digest for _, digest in asked]
-        found = select(S.channel, S.address_hash, S.hard).where(
-            among(self._connection, S.address_hash, hashes)
+        wanted = rows_of(
+            self._connection,
+            (S.channel, S.address_hash),
+            [{"channel": channel, "address_hash": digest} for channel, digest in asked],
+        )
+        found = select(S.channel, S.address_hash, S.hard).join(
+            wanted, (S.channel == wanted.c.channel) & (S.address_hash == wanted.c.address_hash)
         )
         return {
             asked[row.channel, row.address_hash]: row.hard
             for row in self._connection.execute(found)
-            if (row.channel, row.address_hash) in asked
         }
 
     def add(
