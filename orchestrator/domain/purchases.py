@@ -41,6 +41,11 @@ class CheckoutState:
     started_at: datetime | None = None
     completed_at: datetime | None = None
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What is known of it, as an event tells it."""
+        return {name: value for name, value in self.state.items() if name != TOLD}
+
 
 @dataclass(frozen=True, slots=True)
 class OrderState:

@@ -217,7 +217,7 @@ def _apply_checkout(batch: _Batch, row: NewEvent) -> None:
         if event.type == "checkout.started" and row.contact_id is not None:
             batch.starting.add(row.id)
         else:
-            _emit(batch, "checkout.started", checkout_id, checkout.contact_id, row, checkout.state)
+            _emit(batch, "checkout.started", checkout_id, checkout.contact_id, row, checkout.fields)
     batch.checkouts[checkout_id] = checkout
 
 

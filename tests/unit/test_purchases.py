@@ -127,7 +127,8 @@ def test_a_field_that_newer_events_leave_out_is_the_newest_that_was_told() -> No
     first = Told("checkout.started", 1, {"total": "10.00"})
     bare = Told("checkout.expired", 9, {"checkout_id": "c1"})
     between = Told("checkout.updated", 5, {"total": "20.00"})
-    assert checkout_of([first, bare, between]).state["total"] == "20.00"
+    checkout = checkout_of([first, bare, between])
+    assert checkout.fields == {"total": "20.00", "checkout_id": "c1"}
 
 
 def test_a_state_told_whole_holds_nothing_but_its_fields() -> None:
