@@ -58,6 +58,10 @@ class Contacts(Protocol):
         """Contacts by id; ids that do not exist are left out."""
         ...
 
+    def page(self, after: ContactId | None, limit: int) -> list[Contact]:
+        """Up to `limit` contacts in the order of their ids, beyond `after`."""
+        ...
+
     def lock(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
         """Like `load`, holding each row's lock until the transaction ends; in order of id."""
         ...
@@ -107,6 +111,12 @@ class Events(Protocol):
         now: datetime,
     ) -> int:
         """A person's events of a type in `(now - window, now]` whose fields equal `where`."""
+        ...
+
+    def of_contact(
+        self, contact_id: ContactId, limit: int, before: EventId | None = None
+    ) -> list[Event]:
+        """A person's events, the newest first; `before` is the last of the page before."""
         ...
 
     def mark_processed(self, ids: Iterable[EventId], now: datetime) -> None:

@@ -53,6 +53,13 @@ class SqlContacts:
         """Contacts by id; ids that do not exist are left out."""
         return self._read(_people().where(among(self._connection, C.id, ids)))
 
+    def page(self, after: ContactId | None, limit: int) -> list[Contact]:
+        """Up to `limit` contacts in the order of their ids, beyond `after`."""
+        wanted = _people().order_by(C.id).limit(limit)
+        if after is not None:
+            wanted = wanted.where(C.id > after)
+        return list(self._read(wanted).values())
+
     def lock(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
         """Like `load`, holding each row's lock until the transaction ends; in order of id."""
         # Two statements: one alone would look up the shop's id before it has the lock.

@@ -138,6 +138,16 @@ class SqlEvents:
         """Events by id."""
         return {one.id: one for one in self._find(among(self._connection, V.id, ids))}
 
+    def of_contact(
+        self, contact_id: ContactId, limit: int, before: EventId | None = None
+    ) -> list[Event]:
+        """A person's events, the newest first; `before` is the last of the page before."""
+        wanted = select(*_FIELDS).where(V.contact_id == contact_id)
+        if before is not None:
+            wanted = wanted.where(V.id < before)
+        rows = self._connection.execute(wanted.order_by(V.id.desc()).limit(limit))
+        return [_event(row) for row in rows]
+
     def mark_processed(self, ids: Iterable[EventId], now: datetime) -> None:
         """Journeys have heard these."""
         heard = update(event).where(among(self._connection, V.id, ids))

@@ -130,6 +130,21 @@ async def test_a_person_is_found_by_any_identity(web: World, ada: ContactId) -> 
     assert one["orders"]["count"] == 0
 
 
+async def test_everybody_is_listed_in_pages(web: World, ada: ContactId) -> None:
+    with web.database.transaction() as uow:
+        others = [ContactFields(email=f"{number}@example.com") for number in range(4)]
+        uow.contacts.resolve(others, NOW)
+    found: list[str] = []
+    async with web.client(headers=BEARER) as client:
+        for size in (2, 2, 1, 0):
+            query = {"limit": "2"} | ({"after": found[-1]} if found else {})
+            page = (await client.get("/api/contacts", params=query)).json()
+            assert len(page) == size
+            found += [contact["id"] for contact in page]
+    assert len(set(found)) == 5
+    assert found == sorted(found)
+
+
 async def test_consent_is_shown_with_the_record_that_proves_it(web: World, ada: ContactId) -> None:
     async with web.client(headers=BEARER) as client:
         (state,) = (await client.get(f"/api/contacts/{ada}/consents")).json()
@@ -157,6 +172,9 @@ async def test_runs_and_events_are_shown(web: World, ada: ContactId) -> None:
         (run,) = (await client.get("/api/enrolments", params={"contact_id": ada})).json()
         assert (await client.get(f"/api/enrolments/{RUN}")).json() == run
         event = (await client.get(f"/api/events/{EVENT}")).json()
+        assert (await client.get("/api/events", params={"contact_id": ada})).json() == [event]
+        older = {"contact_id": ada, "before": EVENT}
+        assert (await client.get("/api/events", params=older)).json() == []
     assert (run["flow"], run["key"], run["event_id"]) == ("abandoned_cart", "c1", EVENT)
     assert (event["source_id"], event["payload"]) == ("s1", {"total": "9.90"})
 

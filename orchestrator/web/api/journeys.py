@@ -13,10 +13,8 @@ from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId, V
 from orchestrator.domain.messages import Message, MessageState
 from orchestrator.ports import MessageFilter, StoredVersion, UnitOfWork
 from orchestrator.web.api.models import EnrolmentOut, FlowOut, MessageOut, VersionOut
-from orchestrator.web.api.people import Id, Text, identities_of, people_by, person, uuid_of
+from orchestrator.web.api.people import Id, Limit, Text, identities_of, people_by, person, uuid_of
 from orchestrator.web.parts import WebParts
-
-MOST_MESSAGES = 500
 
 
 def journey_routes(parts: WebParts) -> APIRouter:
@@ -102,7 +100,7 @@ def _add_messages(router: APIRouter, parts: WebParts) -> None:
         flow: Text = None,
         status: Annotated[list[MessageState] | None, Query()] = None,
         since: datetime | None = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
+        limit: Limit = 100,
         before: Text = None,
     ) -> list[MessageOut]:
         """Messages, the newest first. `contact` is an email address, a number or an id.

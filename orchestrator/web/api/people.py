@@ -17,6 +17,8 @@ from orchestrator.web.parts import WebParts
 
 Id = Annotated[str, Path(max_length=64)]
 Text = Annotated[str | None, Query(max_length=255)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+"""Rows at once."""
 
 
 def people_routes(parts: WebParts) -> APIRouter:
@@ -32,12 +34,25 @@ def people_routes(parts: WebParts) -> APIRouter:
 def _add_contacts(router: APIRouter, parts: WebParts) -> None:
     @router.get("/contacts")
     async def contacts(
-        email: Text = None, phone: Text = None, external_id: Text = None
+        email: Text = None,
+        phone: Text = None,
+        external_id: Text = None,
+        after: Text = None,
+        limit: Limit = 100,
     ) -> list[ContactOut]:
-        """The people whom an address, a number (E.164) or the shop's own id leads to."""
+        """The people whom an address, a number (E.164) or the shop's own id leads to.
+
+        Without any of them everybody, by id; for the next page give `after` the last id.
+        """
+        last = ContactId(uuid_of(after)) if after else None
         identities = identities_of(email, phone, external_id)
-        found = await parts.database.query(lambda uow: people_by(uow, identities))
-        return [ContactOut.model_validate(contact) for contact in found]
+        everybody = not (email or phone or external_id)
+
+        def work(uow: UnitOfWork) -> list[ContactOut]:
+            found = uow.contacts.page(last, limit) if everybody else people_by(uow, identities)
+            return [ContactOut.model_validate(contact) for contact in found]
+
+        return await parts.database.query(work)
 
     @router.get("/contacts/{contact_id}")
     async def contact(contact_id: Id) -> ContactOut:
@@ -66,6 +81,19 @@ def _add_consents(router: APIRouter, parts: WebParts) -> None:
 
 
 def _add_events(router: APIRouter, parts: WebParts) -> None:
+    @router.get("/events")
+    async def events(
+        contact_id: Annotated[str, Query(max_length=64)], before: Text = None, limit: Limit = 100
+    ) -> list[EventOut]:
+        """A person's events, the newest first; for the next page give `before` the last id."""
+        last = EventId(uuid_of(before)) if before else None
+
+        def work(uow: UnitOfWork) -> list[EventOut]:
+            found = uow.events.of_contact(person(uow, contact_id).id, limit, last)
+            return [EventOut.model_validate(one) for one in found]
+
+        return await parts.database.query(work)
+
     @router.get("/events/{event_id}")
     async def event(event_id: Id) -> EventOut:
         """A stored event."""
