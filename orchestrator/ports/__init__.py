@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from orchestrator.ports.audiences import (
+    Audience,
+    Audiences,
+    Difference,
+    PrivacyVersion,
+    PrivacyVersions,
+    SegmentWatch,
+)
 from orchestrator.ports.database import Database, DueCounts, Lane, UnitOfWork
 from orchestrator.ports.edges import Delivery, DeliveryOutcome, Provider, Source
 from orchestrator.ports.journeys import (
@@ -39,6 +47,8 @@ from orchestrator.ports.runtime import Clock, Ids, Metrics
 
 __all__ = [
     "Attempt",
+    "Audience",
+    "Audiences",
     "CheckpointSigner",
     "Clock",
     "Consents",
@@ -47,6 +57,7 @@ __all__ = [
     "Database",
     "Delivery",
     "DeliveryOutcome",
+    "Difference",
     "DueCounts",
     "Enrolments",
     "Events",
@@ -63,11 +74,14 @@ __all__ = [
     "Metrics",
     "NewEvent",
     "PhoneNumbers",
+    "PrivacyVersion",
+    "PrivacyVersions",
     "Provider",
     "Purchases",
     "RenderRequest",
     "RenderedMessage",
     "Renderer",
+    "SegmentWatch",
     "Source",
     "StoredVersion",
     "Suppressions",

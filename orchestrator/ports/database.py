@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Protocol, TypeVar
 
+from orchestrator.ports.audiences import Audiences, PrivacyVersions
 from orchestrator.ports.journeys import Coupons, Enrolments, Firings, Messages, Versions
 from orchestrator.ports.people import (
     Consents,
@@ -88,6 +89,16 @@ class UnitOfWork(Protocol):
     @property
     def coupons(self) -> Coupons:
         """See `Coupons`."""
+        ...
+
+    @property
+    def audiences(self) -> Audiences:
+        """See `Audiences`."""
+        ...
+
+    @property
+    def privacy_versions(self) -> PrivacyVersions:
+        """See `PrivacyVersions`."""
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:

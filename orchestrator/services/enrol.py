@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from orchestrator.domain.contacts import Contact
-from orchestrator.domain.enrolments import EndReason, Enrolment, LastEntry, NewEnrolment
-from orchestrator.domain.entries import Admission, FlowIndex, admission, index_of, lets_in
+from orchestrator.domain.enrolments import EndReason, Enrolment, NewEnrolment
+from orchestrator.domain.entries import FlowIndex, index_of, lets_in
 from orchestrator.domain.errors import TransientError
 from orchestrator.domain.events import Event
 from orchestrator.domain.facts import run_facts
@@ -18,8 +18,8 @@ from orchestrator.domain.flows import EventTrigger, Flow, FlowBook
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, VersionHash
 from orchestrator.domain.journey import awaited_types, hear, key_text
 from orchestrator.domain.messages import CancelledReason
-from orchestrator.domain.timing import zone_of
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
+from orchestrator.services.entering import Door, end_replaced
 from orchestrator.services.runs import Backdrop, read_backdrop
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 BATCH: Final = 200
 TRIES: Final = 5
 RETRY_AFTER: Final = timedelta(seconds=10)
-
-EntryKey = tuple[str, ContactId, str]
+EXITED: Final = EndReason.EXITED.value
 
 
 @dataclass(slots=True)
@@ -140,9 +139,8 @@ class _Batch:
 
     uow: UnitOfWork
     library: FlowLibrary
-    ids: Ids
+    door: Door
     now: datetime
-    version: VersionHash
     book: FlowBook
     people: Mapping[ContactId, Contact]
     backdrop: Backdrop
@@ -150,7 +148,6 @@ class _Batch:
     live: dict[ContactId, list[Enrolment]]
     entries: dict[tuple[ContactId, EventId], list[_Entry]] = field(default_factory=dict)
     unreadable: set[EventId] = field(default_factory=set)
-    last: dict[EntryKey, LastEntry] = field(default_factory=dict)
     plan: _Plan = field(default_factory=_Plan)
     done: int = 0
 
@@ -169,14 +166,13 @@ class _Batch:
         live = uow.enrolments.live_of(people)
         events = [event for batch in waiting.values() for event in batch]
         runs = [run for batch in live.values() for run in batch]
-        version = library.live()
+        door = Door.open(library, ids, now)
         return cls(
             uow=uow,
             library=library,
-            ids=ids,
+            door=door,
             now=now,
-            version=version,
-            book=library.book(version),
+            book=door.book,
             people=people,
             backdrop=read_backdrop(uow, runs, people, events),
             events=events,
@@ -194,12 +190,14 @@ class _Batch:
                 self.entries[person.id, event.id] = self._let_in(pairs, person, event)
             except Exception:  # noqa: BLE001 - hear_person puts this event aside
                 self.unreadable.add(event.id)
-        keys = {
-            (entry.flow.name, contact_id, entry.key)
-            for (contact_id, _), entries in self.entries.items()
-            for entry in entries
-        }
-        self.last = dict(self.uow.enrolments.last_entries(keys)) if keys else {}
+        self.door.remember(
+            self.uow,
+            [
+                (entry.flow.name, contact_id, entry.key)
+                for (contact_id, _), entries in self.entries.items()
+                for entry in entries
+            ],
+        )
 
     def _let_in(
         self, pairs: Sequence[tuple[Flow, EventTrigger]], person: Contact, event: Event
@@ -238,7 +236,7 @@ class _Batch:
             heard = hear(situation, event) if situation else None
             if heard is None or heard.exits:
                 ended.append(run.id)
-                self._over(run)
+                self.door.over((run.flow, run.contact_id, run.key))
                 continue
             if heard.outputs is not None:
                 run = replace(run, outputs=heard.outputs)  # noqa: PLW2901 - the run as it is now
@@ -249,52 +247,30 @@ class _Batch:
         self.live[contact_id] = staying
         self.plan.ended += ended
 
-    def _over(self, run: Enrolment) -> None:
-        key = (run.flow, run.contact_id, run.key)
-        if key in self.last:
-            self.last[key] = replace(self.last[key], live=False)
-
     def _enter(self, entry: _Entry, person: Contact, event: Event) -> None:
         """Begin a run, if the re-entry rule admits it."""
-        key: EntryKey = (entry.flow.name, person.id, entry.key)
-        last = self.last.get(key)
-        zone = zone_of(person.timezone, self.book.brand.timezone)
-        verdict = admission(entry.flow.reenter, last, self.now, zone)
-        if verdict is Admission.REFUSE:
+        admitted = self.door.admit(entry.flow, entry.key, person, event.id)
+        if admitted is None:
             return
-        if verdict is Admission.RESTART:
-            self._restart(key)
-        new = NewEnrolment(
-            id=EnrolmentId(self.ids.new()),
-            flow=entry.flow.name,
-            version=self.version,
-            contact_id=person.id,
-            key=entry.key,
-            entry=last.entry + 1 if last else 1,
-            event_id=event.id,
-            step=None,
-            entered_at=self.now,
-            due_at=self.now,
-        )
-        self.plan.begun.append(new)
-        self.last[key] = LastEntry(new.id, new.entry, self.now, live=True)
-        self.live.setdefault(person.id, []).append(_as_live(new))
+        if admitted.replaces is not None:
+            self._restart(person.id, admitted.replaces)
+        self.plan.begun.append(admitted.run)
+        self.live.setdefault(person.id, []).append(_as_live(admitted.run))
 
-    def _restart(self, key: EntryKey) -> None:
-        """End the live run of a key now: two live ones would break its uniqueness."""
+    def _restart(self, person: ContactId, running: EnrolmentId) -> None:
+        """End the live run of a key now: it may have begun in this very batch."""
         self.write()
-        running = self.last[key].id
-        self.uow.enrolments.end([running], EndReason.RESTARTED.value, self.now)
-        self.uow.messages.cancel_waiting([running], CancelledReason.REPLACED, self.now)
-        person = key[1]
+        end_replaced(self.uow, [running], self.now)
         self.live[person] = [run for run in self.live[person] if run.id != running]
 
     def write(self) -> None:
         """Write what has been planned so far, in an order that keeps every key unique."""
         plan, uow = self.plan, self.uow
+        begun = {run.id for run in plan.begun}
+        uow.enrolments.end([one for one in plan.ended if one not in begun], EXITED, self.now)
         uow.enrolments.insert(plan.begun)
         uow.enrolments.note(plan.noted)
-        uow.enrolments.end(plan.ended, EndReason.EXITED.value, self.now)
+        uow.enrolments.end([one for one in plan.ended if one in begun], EXITED, self.now)
         uow.messages.cancel_waiting(plan.ended, CancelledReason.EXITED, self.now)
         uow.enrolments.wake(plan.woken, self.now)
         uow.events.mark_processed(plan.heard, self.now)

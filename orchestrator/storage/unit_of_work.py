@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine, func, select
 
 from orchestrator.domain.errors import TransientError
+from orchestrator.ports.audiences import Audiences, PrivacyVersions
 from orchestrator.ports.database import DueCounts, Lane, UnitOfWork
 from orchestrator.ports.journeys import Coupons, Enrolments, Firings, Messages, Versions
 from orchestrator.ports.people import (
@@ -25,6 +26,7 @@ from orchestrator.ports.people import (
     UsedTokens,
 )
 from orchestrator.ports.runtime import Clock, Ids
+from orchestrator.storage.audiences import SqlAudiences, SqlPrivacyVersions
 from orchestrator.storage.contacts import SqlContacts
 from orchestrator.storage.coupons import SqlCoupons
 from orchestrator.storage.engine import BUSY_SECONDS, READ_ONLY
@@ -68,6 +70,8 @@ class SqlUnitOfWork:
         self.firings: Firings = SqlFirings(connection)
         self.tokens: UsedTokens = SqlUsedTokens(connection)
         self.coupons: Coupons = SqlCoupons(connection, ids)
+        self.audiences: Audiences = SqlAudiences(connection)
+        self.privacy_versions: PrivacyVersions = SqlPrivacyVersions(connection)
 
     @property
     def connection(self) -> Connection:

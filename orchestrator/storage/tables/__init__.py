@@ -8,6 +8,7 @@ Primary keys are `(id, shard)`: found by id alone, yet every unique key includes
 
 from __future__ import annotations
 
+from orchestrator.storage.tables.audiences import privacy_version, segment_member, segment_watch
 from orchestrator.storage.tables.base import metadata
 from orchestrator.storage.tables.journeys import (
     attempt,
@@ -57,7 +58,10 @@ __all__ = [
     "live_version",
     "message",
     "metadata",
+    "privacy_version",
     "schedule_firing",
+    "segment_member",
+    "segment_watch",
     "shop_order",
     "suppression",
     "used_token",
