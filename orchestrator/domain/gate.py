@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import assert_never
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, assert_never
 
 from orchestrator.domain.consent import Permission, Standing
 from orchestrator.domain.contacts import Contact
-from orchestrator.domain.flows import MessageClass
+from orchestrator.domain.flows import Channel, IfLate, Lateness, MessageClass
 from orchestrator.domain.messages import CancelledReason, HeldReason, Message, NotSentReason
+
+PUNCTUAL: Final = timedelta(minutes=15)
+"""How long after its planned moment a message is still on time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ class GateFacts:
     suppressed: bool | None
     exited: bool
     now: datetime
+    channel: Channel | None = None
+    """The channel asked about; the message's own where it is None."""
+    room_at: datetime | None = None
+    """When there is room under the caps again; None where there is room now."""
+    if_late: IfLate = field(default_factory=IfLate)
 
 
 def gate(facts: GateFacts) -> Verdict:
@@ -68,11 +76,12 @@ def gate(facts: GateFacts) -> Verdict:
     Whoever is erased is told apart even from those whose run is over.
     """
     message, contact = facts.message, facts.contact
+    channel = facts.channel or message.channel
     if contact.erased_at is not None:
         return Block(NotSentReason.ERASED)
     if facts.exited:
         return Cancel(CancelledReason.EXITED)
-    if contact.address(message.channel) is None:
+    if contact.address(channel) is None:
         return Block(NotSentReason.UNREACHABLE)
     if facts.suppressed is not None and _heeds(message.message_class, hard=facts.suppressed):
         return Block(NotSentReason.SUPPRESSED)
@@ -81,6 +90,12 @@ def gate(facts: GateFacts) -> Verdict:
         return Block(refusal)
     if message.expires_at is not None and facts.now > message.expires_at:
         return Block(NotSentReason.EXPIRED)
+    skips = facts.if_late.lateness is Lateness.SKIP
+    if skips and facts.now > message.created_at + PUNCTUAL:
+        return Block(NotSentReason.LATE)
+    if facts.room_at is not None:
+        gone = message.expires_at is not None and facts.room_at > message.expires_at
+        return Block(NotSentReason.CAP) if skips or gone else Hold(facts.room_at, HeldReason.CAP)
     return Allow(facts.permission.proof if _needs_consent(message) else None)
 
 

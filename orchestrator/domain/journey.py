@@ -24,6 +24,7 @@ from orchestrator.domain.expressions import (
 )
 from orchestrator.domain.facts import event_names, output_names, run_facts
 from orchestrator.domain.flows import (
+    Channel,
     ChooseStep,
     ClockMoment,
     ClockWindow,
@@ -78,11 +79,19 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedSend:
+    """A message to queue; the gate may still choose a later channel of the step."""
+
+    step: SendStep
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a run does now: where it stands afterwards, and what has to happen with it."""
 
     update: EnrolmentUpdate
-    send: SendStep | None = None
+    send: PlannedSend | None = None
     withdrawals: tuple[WithdrawStep, ...] = ()
 
 
@@ -94,7 +103,7 @@ class _Walk:
     step: str | None
     started_at: datetime | None
     outputs: dict[str, Any]
-    send: SendStep | None = None
+    send: PlannedSend | None = None
     withdrawals: list[WithdrawStep] = field(default_factory=list)
 
     def scope(self) -> Facts:
@@ -249,10 +258,12 @@ def _came(step: WaitForStep, walk: _Walk) -> bool:
 
 
 def _take_send(step: SendStep, walk: _Walk) -> _Go | _Stay | _End:
-    """Plan the message on arriving; pass once it has come to an end."""
+    """Plan the message on arriving, and the next channel's after a rejection; pass at the end."""
     mine = [message for message in walk.situation.messages if message.step == step.id]
-    if not mine:
-        walk.send = step
+    left = channels_left(step, mine)
+    rejected = bool(mine) and mine[-1].state is MessageState.FAILED
+    if left and (not mine or rejected):
+        walk.send = PlannedSend(step, left[0])
         return _Stay(None)
     last = mine[-1]
     if last.state is MessageState.UNKNOWN:
@@ -264,6 +275,12 @@ def _take_send(step: SendStep, walk: _Walk) -> _Go | _Stay | _End:
     if refused and step.if_not_allowed is NotAllowed.EXIT:
         return _End(EndReason.LEFT)
     return _Go(step.next)
+
+
+def channels_left(step: SendStep, messages: Sequence[Message]) -> tuple[Channel, ...]:
+    """The channels of a step's fallback order on which none of these messages is."""
+    tried = {message.channel for message in messages}
+    return tuple(channel for channel in step.via if channel not in tried)
 
 
 def _coupon_output(step: CouponStep, situation: Situation) -> dict[str, Any]:

@@ -89,6 +89,18 @@ FINAL_STATES = frozenset(
 )
 """States in which a run passes its send step."""
 
+COUNTED_STATES = frozenset(
+    {
+        MessageState.SENDING,
+        MessageState.SENT,
+        MessageState.DELIVERED,
+        MessageState.BOUNCED,
+        MessageState.COMPLAINED,
+        MessageState.UNKNOWN,
+    }
+)
+"""States in which a message takes up a place under its cap."""
+
 WAITING_STATES = frozenset({MessageState.QUEUED, MessageState.HELD})
 """States from which a message can still be cancelled."""
 

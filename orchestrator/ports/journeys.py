@@ -96,6 +96,8 @@ class MessageChange:
     state: MessageState
     leaving: frozenset[MessageState]
     reason: str | None = None
+    channel: Channel | None = None
+    """Another channel than the one it was queued for."""
     not_before: datetime | None = None
     sent_at: datetime | None = None
     provider: str | None = None
@@ -179,6 +181,19 @@ class Messages(Protocol):
 
     def load(self, ids: Iterable[MessageId]) -> dict[MessageId, Message]:
         """Messages by id."""
+        ...
+
+    def marketing_since(
+        self, ids: Iterable[ContactId], since: datetime
+    ) -> dict[tuple[ContactId, Channel], list[datetime]]:
+        """When each contact's marketing messages began to be sent after `since`, by channel.
+
+        What failed, was cancelled or refused is not among them; what is in doubt is.
+        """
+        ...
+
+    def due_marketing(self, ids: Iterable[ContactId], now: datetime) -> list[Message]:
+        """The contacts' marketing messages that wait and whose time has come."""
         ...
 
     def find(self, wanted: MessageFilter) -> list[Message]:

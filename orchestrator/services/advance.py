@@ -9,16 +9,17 @@ from typing import Final
 
 from orchestrator.domain.consent import ConsentEntry
 from orchestrator.domain.enrolments import EndReason, EnrolmentUpdate
-from orchestrator.domain.flows import Lateness, SendStep
+from orchestrator.domain.flows import Lateness
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
-from orchestrator.domain.journey import Decision, Situation, advance
+from orchestrator.domain.journey import Decision, PlannedSend, Situation, advance
 from orchestrator.domain.messages import NewMessage
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
 from orchestrator.services.consent import entries_for_withdrawal
 from orchestrator.services.runs import read_backdrop
 
 BATCH: Final = 200
-LEASE: Final = timedelta(seconds=30)
+LEASE: Final = timedelta(seconds=20)
+"""After a crash, claimed runs are taken up again this much later."""
 TRIES: Final = 5
 RETRY_AFTER: Final = timedelta(seconds=10)
 
@@ -86,8 +87,9 @@ class Advancing:
             outcome.consents += entries_for_withdrawal(step, situation)
         outcome.updates.append(decision.update)
 
-    def _message(self, situation: Situation, step: SendStep) -> NewMessage:
+    def _message(self, situation: Situation, send: PlannedSend) -> NewMessage:
         """The outbox row of a send step."""
+        step = send.step
         late, now = step.if_late, situation.now
         within = late.within if late.lateness is Lateness.SEND_WITHIN else None
         return NewMessage(
@@ -97,7 +99,7 @@ class Advancing:
             flow=situation.flow.name,
             version=situation.enrolment.version,
             step=step.id,
-            channel=step.via[0],
+            channel=send.channel,
             template=step.template,
             message_class=step.flow_class,
             topic=step.topic,

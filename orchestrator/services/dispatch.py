@@ -27,7 +27,8 @@ from orchestrator.services.results import Result, Results
 from orchestrator.services.runs import read_backdrop
 
 BATCH: Final = 100
-LEASE: Final = timedelta(minutes=2)
+LEASE: Final = timedelta(seconds=20)
+"""After a crash, claimed messages are taken up again this much later."""
 SLICE: Final = 0.02
 """Seconds of rendering after which other work gets its turn."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
+from orchestrator.domain.caps import longest, room_at
 from orchestrator.domain.consent import ALL_TOPICS, permission
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.enrolments import Enrolment
 from orchestrator.domain.events import Event
+from orchestrator.domain.flows import Channel, MessageClass, SendStep
 from orchestrator.domain.gate import (
     Allow,
     Block,
@@ -21,7 +24,7 @@ from orchestrator.domain.gate import (
     gate,
 )
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
-from orchestrator.domain.journey import exits_on
+from orchestrator.domain.journey import channels_left, exits_on
 from orchestrator.domain.messages import (
     WAITING_STATES,
     Message,
@@ -33,6 +36,9 @@ from orchestrator.services.runs import Backdrop, read_backdrop
 
 IN_DOUBT_AFTER: Final = timedelta(minutes=2)
 """How long a `sending` row may be without a result before it is called `unknown`."""
+
+GIVE_WAY: Final = timedelta(seconds=30)
+"""How long a message waits for a more important one that is due and may fill the cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +52,27 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What the verdicts of a batch rest on, read under the contacts' locks."""
+    """What the verdicts of a batch rest on, read under the contacts' locks.
+
+    `sent` grows as messages of the batch are allowed: it is the reservation under the caps.
+    """
 
     people: Mapping[ContactId, Contact]
     runs: Mapping[EnrolmentId, Enrolment]
     waiting: Mapping[ContactId, Sequence[Event]]
     backdrop: Backdrop
-    suppressed: Mapping[tuple[Any, str], bool]
+    suppressed: Mapping[tuple[Channel, str], bool]
+    sent: dict[tuple[ContactId, Channel], list[datetime]]
+    rivals: Mapping[tuple[ContactId, Channel], Sequence[Message]]
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A verdict, and the channel it is about."""
+
+    verdict: Verdict
+    channel: Channel
 
 
 class Gatekeeper:
@@ -66,20 +85,21 @@ class Gatekeeper:
     def judge(self, uow: UnitOfWork, drafts: Sequence[Draft], token: str) -> list[Draft]:
         """The drafts that are `sending` now; all others have got their verdict instead.
 
-        Consent, suppressions and unprocessed events are read in this transaction, after the
-        contacts are locked, so an opt-out accepted before it commits is always seen.
+        Consent, suppressions, caps and unprocessed events are read in this transaction, after
+        the contacts are locked, so an opt-out accepted before it commits is always seen, and
+        no two workers fill the same place under a cap.
         """
         ground = self._read(uow, drafts)
         proofs: dict[MessageId, Mapping[str, Any]] = {}
         changes: list[MessageChange] = []
         woken: list[EnrolmentId] = []
-        for draft in drafts:
-            verdict = self._verdict(draft, ground)
-            if isinstance(verdict, Allow):
-                proofs[draft.message.id] = _record(draft, verdict, ground.now)
+        for draft in sorted(drafts, key=_by_priority):
+            judged = self._choose(draft, ground)
+            if isinstance(judged.verdict, Allow) and judged.channel is draft.message.channel:
+                proofs[draft.message.id] = _record(draft, judged.verdict, ground.now)
                 continue
-            changes.append(_change(draft, verdict, ground.now))
-            if isinstance(verdict, Block):
+            changes.append(_change(draft, judged, ground.now))
+            if isinstance(judged.verdict, Block):
                 woken.append(draft.message.enrolment_id)
         uow.messages.apply(changes, ground.now)
         uow.enrolments.wake(woken, ground.now)
@@ -89,14 +109,15 @@ class Gatekeeper:
     def _read(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> _Ground:
         messages = [draft.message for draft in drafts]
         people = uow.contacts.lock({message.contact_id for message in messages})
+        now = self._clock.now()
         waiting = uow.events.unprocessed(people)
         runs = uow.enrolments.load({message.enrolment_id for message in messages})
         events = [event for batch in waiting.values() for event in batch]
         addresses = {
-            (message.channel, address)
-            for message in messages
-            if (person := people.get(message.contact_id))
-            and (address := person.address(message.channel))
+            (channel, address)
+            for person in people.values()
+            for channel in Channel
+            if (address := person.address(channel))
         }
         return _Ground(
             people=people,
@@ -104,29 +125,76 @@ class Gatekeeper:
             waiting=waiting,
             backdrop=read_backdrop(uow, runs.values(), people, events),
             suppressed=uow.suppressions.find(addresses),
-            now=self._clock.now(),
+            sent=self._counted(uow, messages, now),
+            rivals=_rivals(uow, messages, now),
+            now=now,
         )
 
-    def _verdict(self, draft: Draft, ground: _Ground) -> Verdict:
+    def _counted(
+        self, uow: UnitOfWork, messages: Sequence[Message], now: datetime
+    ) -> dict[tuple[ContactId, Channel], list[datetime]]:
+        capped = [m for m in messages if m.message_class is MessageClass.MARKETING]
+        caps = [cap for m in capped for caps in self._step(m).policy.caps.values() for cap in caps]
+        if not caps:
+            return {}
+        since = now - longest(caps)
+        return uow.messages.marketing_since({message.contact_id for message in capped}, since)
+
+    def _step(self, message: Message) -> SendStep:
+        """The step a message is of, in the version its run entered with."""
+        step = self._library.book(message.version).flows[message.flow].program[message.step]
+        if not isinstance(step, SendStep):
+            msg = f"step {message.step} of {message.flow} sends nothing"
+            raise TypeError(msg)
+        return step
+
+    def _choose(self, draft: Draft, ground: _Ground) -> _Judged:
+        """The first channel of the step's order that is not refused; else the first refusal."""
         message = draft.message
+        step = self._step(message)
+        others = [
+            other
+            for other in ground.backdrop.messages.get(message.enrolment_id, ())
+            if other.step == message.step and other.id != message.id
+        ]
+        refused: _Judged | None = None
+        for channel in channels_left(step, others) or (message.channel,):
+            judged = _Judged(self._verdict(message, channel, step, ground), channel)
+            if not isinstance(judged.verdict, Block):
+                return self._taken(draft, judged, ground)
+            refused = refused or judged
+        return refused or _Judged(Block(NotSentReason.UNREACHABLE), message.channel)
+
+    def _taken(self, draft: Draft, judged: _Judged, ground: _Ground) -> _Judged:
+        """An allowed message takes its place under the caps, unless it cannot be rendered."""
+        message = draft.message
+        if isinstance(judged.verdict, Allow) and judged.channel is message.channel:
+            if draft.rendered is None:
+                return _Judged(Block(NotSentReason.RENDER_ERROR), message.channel)
+            if message.message_class is MessageClass.MARKETING:
+                place = (message.contact_id, message.channel)
+                ground.sent.setdefault(place, []).append(ground.now)
+        return judged
+
+    def _verdict(
+        self, message: Message, channel: Channel, step: SendStep, ground: _Ground
+    ) -> Verdict:
         person, run = ground.people[message.contact_id], ground.runs[message.enrolment_id]
-        address = person.address(message.channel)
         states = ground.backdrop.states.get(person.id, ())
-        verdict = gate(
+        address = person.address(channel) or ""
+        return gate(
             GateFacts(
                 message=message,
                 contact=person,
-                permission=permission(
-                    states, message.channel, message.topic or ALL_TOPICS, ground.now
-                ),
-                suppressed=ground.suppressed.get((message.channel, address or "")),
+                permission=permission(states, channel, message.topic or ALL_TOPICS, ground.now),
+                suppressed=ground.suppressed.get((channel, address)),
                 exited=run.ended_at is not None or self._exits(run, ground),
                 now=ground.now,
+                channel=channel,
+                room_at=_room_at(message, channel, step, ground),
+                if_late=step.if_late,
             )
         )
-        if isinstance(verdict, Allow) and draft.rendered is None:
-            return Block(NotSentReason.RENDER_ERROR)
-        return verdict
 
     def _exits(self, run: Enrolment, ground: _Ground) -> bool:
         """Whether an event that journeys have not heard yet ends this run."""
@@ -135,6 +203,40 @@ class Gatekeeper:
             return False
         situation = ground.backdrop.situation(self._library, run, ground.now)
         return situation is not None and any(exits_on(situation, event) for event in events)
+
+
+def _by_priority(draft: Draft) -> tuple[int, datetime, str]:
+    return -draft.message.priority, draft.message.not_before, draft.message.id
+
+
+def _rivals(
+    uow: UnitOfWork, messages: Sequence[Message], now: datetime
+) -> dict[tuple[ContactId, Channel], list[Message]]:
+    """Due marketing messages of the same people that are not in this batch."""
+    mine = {message.id for message in messages}
+    people = {m.contact_id for m in messages if m.message_class is MessageClass.MARKETING}
+    found: dict[tuple[ContactId, Channel], list[Message]] = defaultdict(list)
+    for other in uow.messages.due_marketing(people, now) if people else ():
+        if other.id not in mine:
+            found[other.contact_id, other.channel].append(other)
+    return found
+
+
+def _room_at(
+    message: Message, channel: Channel, step: SendStep, ground: _Ground
+) -> datetime | None:
+    """When there is room under the step's caps; more important messages that are due go first."""
+    caps = step.policy.caps.get(channel, ())
+    if not caps or message.message_class is not MessageClass.MARKETING:
+        return None
+    place = (message.contact_id, channel)
+    sent = ground.sent.get(place, [])
+    free = room_at(caps, sent, ground.now)
+    if free is not None:
+        return free
+    ahead = [r for r in ground.rivals.get(place, ()) if r.priority > message.priority]
+    contested = room_at(caps, [*sent, *(ground.now for _ in ahead)], ground.now)
+    return ground.now + GIVE_WAY if contested is not None else None
 
 
 def _record(draft: Draft, verdict: Verdict, now: datetime) -> dict[str, Any]:
@@ -149,8 +251,10 @@ def _record(draft: Draft, verdict: Verdict, now: datetime) -> dict[str, Any]:
     return record
 
 
-def _change(draft: Draft, verdict: Verdict, now: datetime) -> MessageChange:
-    message, record = draft.message, _record(draft, verdict, now)
+def _change(draft: Draft, judged: _Judged, now: datetime) -> MessageChange:
+    message, verdict = draft.message, judged.verdict
+    reason: str | None
+    until: datetime | None
     match verdict:
         case Block():
             state, reason, until = MessageState.NOT_SENT, verdict.reason.value, None
@@ -159,8 +263,8 @@ def _change(draft: Draft, verdict: Verdict, now: datetime) -> MessageChange:
         case Cancel():
             state, reason, until = MessageState.CANCELLED, verdict.reason.value, None
         case Allow():
-            msg = "an allowed message becomes `sending` by mark_sending"
-            raise ValueError(msg)
+            # On another channel: queued anew, to be rendered for that one.
+            state, reason, until = MessageState.QUEUED, None, now
         case _:
             assert_never(verdict)
     return MessageChange(
@@ -168,6 +272,7 @@ def _change(draft: Draft, verdict: Verdict, now: datetime) -> MessageChange:
         state=state,
         leaving=WAITING_STATES,
         reason=reason,
+        channel=judged.channel,
         not_before=until,
-        decision=record,
+        decision=_record(draft, verdict, now),
     )

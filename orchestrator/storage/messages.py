@@ -20,8 +20,9 @@ from sqlalchemy import (
 )
 
 from orchestrator.domain.flows import Channel, MessageClass
-from orchestrator.domain.identifiers import EnrolmentId, MessageId, shard_of
+from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId, shard_of
 from orchestrator.domain.messages import (
+    COUNTED_STATES,
     WAITING_STATES,
     CancelledReason,
     Message,
@@ -69,7 +70,7 @@ _FIELDS: Final = (
     M.provider_id,
     M.decision,
 )
-_KEPT: Final = ("not_before", "sent_at", "provider", "provider_id", "locale", "decision")
+_KEPT: Final = ("channel", "not_before", "sent_at", "provider", "provider_id", "locale", "decision")
 """Columns that a change without a value leaves as they are."""
 _CHANGED: Final = (M.id, M.state, M.reason, *(M[name] for name in _KEPT))
 _WAITING: Final = M.state.in_(sorted(WAITING_STATES))
@@ -245,6 +246,31 @@ class SqlMessages:
         """Messages by id."""
         rows = self._connection.execute(_messages().where(among(self._connection, M.id, ids)))
         return {row.id: _message(row) for row in rows}
+
+    def marketing_since(
+        self, ids: Iterable[ContactId], since: datetime
+    ) -> dict[tuple[ContactId, Channel], list[datetime]]:
+        """When each contact's marketing messages began to be sent after `since`, by channel."""
+        listing = select(M.contact_id, M.channel, M.sending_at).where(
+            among(self._connection, M.contact_id, ids),
+            M.sending_at > since,
+            M.message_class == MessageClass.MARKETING,
+            M.state.in_(sorted(COUNTED_STATES)),
+        )
+        found: dict[tuple[ContactId, Channel], list[datetime]] = defaultdict(list)
+        for row in self._connection.execute(listing.order_by(M.sending_at)):
+            found[ContactId(row.contact_id), Channel(row.channel)].append(row.sending_at)
+        return dict(found)
+
+    def due_marketing(self, ids: Iterable[ContactId], now: datetime) -> list[Message]:
+        """The contacts' marketing messages that wait and whose time has come."""
+        listing = _messages().where(
+            among(self._connection, M.contact_id, ids),
+            DUE_MESSAGE,
+            M.not_before <= now,
+            M.message_class == MessageClass.MARKETING,
+        )
+        return [_message(row) for row in self._connection.execute(listing)]
 
     def find(self, wanted: MessageFilter) -> list[Message]:
         """Messages for listings."""

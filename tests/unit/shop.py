@@ -206,8 +206,8 @@ class Run:
             end_reason=update.end_reason,
         )
         if decision.send is not None:
-            self.sends.append(decision.send.id)
-            self.messages.append(message(decision.send.id, MessageState.QUEUED, now))
+            self.sends.append(decision.send.step.id)
+            self.messages.append(message(decision.send.step.id, MessageState.QUEUED, now))
         return decision
 
     def settle(self, state: MessageState, **fields: Any) -> None:
