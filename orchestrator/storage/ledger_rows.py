@@ -10,21 +10,24 @@ from sqlalchemy import Connection, Row, Select, select
 from orchestrator.domain.consent import ConsentAction, ConsentState, ConsentStatus, LedgerRecord
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId
+from orchestrator.storage.batches import among
 from orchestrator.storage.tables import contact_merge
 
 BATCH: Final = 500
-"""Ids in one IN list, subjects in one step of a walk."""
+"""Ids in one statement, subjects in one step of a walk."""
 
 
 def rows_of(
     connection: Connection, statement: Select[Any], column: Any, ids: Iterable[str]
 ) -> list[Row[Any]]:
-    """Rows of a statement whose column is one of `ids`, in lists of bounded length."""
+    """Rows of a statement whose column is one of `ids`, some hundred ids at a time."""
     wanted = sorted(set(ids))
     return [
         row
         for start in range(0, len(wanted), BATCH)
-        for row in connection.execute(statement.where(column.in_(wanted[start : start + BATCH])))
+        for row in connection.execute(
+            statement.where(among(connection, column, wanted[start : start + BATCH]))
+        )
     ]
 
 
