@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,9 @@ from orchestrator.services.preferences import Preferences
 from orchestrator.services.results import Results
 from orchestrator.services.versions import MakeRenderer, VersionLibrary
 from orchestrator.settings import Settings
+from orchestrator.sources.fields import NormalisePhone
 from orchestrator.sources.phones import normalise_phone
+from orchestrator.sources.shopify import ShopifySource
 from orchestrator.sources.standard import StandardSource
 from orchestrator.storage.engine import sqlite_file
 from orchestrator.storage.ledger_signing import HmacCheckpointSigner
@@ -101,11 +103,16 @@ def _provider(channel: Channel, urls: tuple[SecretStr, ...], clock: Clock) -> Pr
 
 
 def _sources(settings: Settings) -> dict[str, Source]:
-    secrets = settings.webhook_secrets.get("standard", ())
-    if not secrets:
-        return {}
-    texts = [secret.get_secret_value() for secret in secrets]
-    return {"standard": StandardSource(texts, normalise_phone)}
+    """The sources that have secrets: without one nothing can be believed."""
+    kinds: dict[str, Callable[[Sequence[str], NormalisePhone], Source]] = {
+        "standard": StandardSource,
+        "shopify": ShopifySource,
+    }
+    return {
+        name: kind([secret.get_secret_value() for secret in secrets], normalise_phone)
+        for name, kind in kinds.items()
+        if (secrets := settings.webhook_secrets.get(name, ()))
+    }
 
 
 def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
