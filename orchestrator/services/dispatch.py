@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from orchestrator.domain.errors import PermanentError
+from orchestrator.domain.errors import PermanentError, TransientError
 from orchestrator.domain.facts import output_names
 from orchestrator.domain.flows import Channel
+from orchestrator.domain.identifiers import MessageId
 from orchestrator.ports import (
     Clock,
     Database,
+    Delivery,
+    DeliveryOutcome,
     FlowLibrary,
     Ids,
     Lane,
     Metrics,
     Provider,
+    RenderedMessage,
     RenderRequest,
     UnitOfWork,
 )
 from orchestrator.services.gatekeeping import Draft, Gatekeeper
 from orchestrator.services.results import Result, Results
 from orchestrator.services.runs import read_backdrop
+from orchestrator.services.stumbles import put_aside
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = 100
 LEASE: Final = timedelta(seconds=20)
@@ -70,8 +78,9 @@ class Dispatching:
             Lane.RESULTS, lambda uow: self._claim(uow, token, limit)
         )
         drafts = await self._render_all(requests)
+        await self._put_aside([draft for draft in drafts if draft.stumbled])
         by_channel: dict[Channel, list[Draft]] = defaultdict(list)
-        for draft in drafts:
+        for draft in (draft for draft in drafts if not draft.stumbled):
             by_channel[draft.message.channel].append(draft)
         for channel, ready in by_channel.items():
             await self._send_all(channel, ready, token)
@@ -127,6 +136,9 @@ class Dispatching:
             rendered = self._library.renderer(self._library.live()).render(request)
         except PermanentError as error:
             return Draft(message, problem=str(error))
+        except Exception:
+            log.exception("rendering raised", extra={"message_id": message.id})
+            return Draft(message, stumbled=True)
         return Draft(message, rendered)
 
     async def _send_all(self, channel: Channel, drafts: list[Draft], token: str) -> None:
@@ -151,10 +163,28 @@ class Dispatching:
                 task.add_done_callback(self._sending.discard)
 
     async def _judge(self, chunk: Sequence[Draft], token: str) -> list[Draft]:
+        """Ask the gate; if that raises, about each message alone, so that one harms no other."""
+
         def work(uow: UnitOfWork) -> list[Draft]:
             return self._gatekeeper.judge(uow, chunk, token)
 
-        return await self._database.run(Lane.RESULTS, work)
+        try:
+            return await self._database.run(Lane.RESULTS, work)
+        except TransientError:
+            raise
+        except Exception:
+            if len(chunk) > 1:
+                return [d for one in chunk for d in await self._judge([one], token)]
+            log.exception("the gate raised", extra={"message_id": chunk[0].message.id})
+            await self._put_aside(chunk)
+            return []
+
+    async def _put_aside(self, drafts: Sequence[Draft]) -> None:
+        messages = [draft.message for draft in drafts]
+        if messages:
+            await self._database.run(
+                Lane.RESULTS, lambda uow: put_aside(uow, messages, self._clock.now())
+            )
 
     async def _send(self, channel: Channel, draft: Draft) -> None:
         """Hand one message over and pass its result on."""
@@ -163,7 +193,7 @@ class Dispatching:
         try:
             if draft.rendered is None:  # the gate lets only rendered drafts pass
                 return
-            delivery = await provider.send(draft.message.id, draft.rendered)
+            delivery = await _handed_over(provider, draft.message.id, draft.rendered)
         finally:
             self._free[channel].release()
         outcome = delivery.outcome.value
@@ -177,6 +207,17 @@ class Dispatching:
             finished_at=self._clock.now(),
         )
         await self._results.add(result)
+
+
+async def _handed_over(
+    provider: Provider, message_id: MessageId, body: RenderedMessage
+) -> Delivery:
+    """A provider's answer. One that raises may have sent: that is doubt, never a second try."""
+    try:
+        return await provider.send(message_id, body)
+    except Exception:
+        log.exception("a provider raised", extra={"message_id": message_id})
+        return Delivery(DeliveryOutcome.UNKNOWN, code="internal_error")
 
 
 def _release(semaphore: asyncio.Semaphore, slots: int) -> None:

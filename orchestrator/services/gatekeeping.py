@@ -48,6 +48,8 @@ class Draft:
     message: Message
     rendered: RenderedMessage | None = None
     problem: str | None = None
+    stumbled: bool = False
+    """Rendering raised an error of ours: that says nothing about the message."""
 
 
 @dataclass(frozen=True, slots=True)
