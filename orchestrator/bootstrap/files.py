@@ -31,5 +31,10 @@ def read_files(flows: Path, templates: Path) -> FilesRead:
     findings = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
     if loaded.book is not None:
         findings += check_templates(loaded.book, sources, str(templates))
-    candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings)
+    sendable = frozenset(
+        (file.channel, file.name)
+        for file in known
+        if has_template(sources, file.channel, file.name)
+    )
+    candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings, sendable)
     return FilesRead(candidate, loaded.source)

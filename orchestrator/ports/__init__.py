@@ -44,6 +44,7 @@ from orchestrator.ports.rendering import (
     RenderRequest,
 )
 from orchestrator.ports.runtime import Clock, Ids, Metrics
+from orchestrator.ports.standings import Move, Standing, Standings, Waiting
 
 __all__ = [
     "Attempt",
@@ -72,6 +73,7 @@ __all__ = [
     "MessageFilter",
     "Messages",
     "Metrics",
+    "Move",
     "NewEvent",
     "PhoneNumbers",
     "PrivacyVersion",
@@ -83,9 +85,12 @@ __all__ = [
     "Renderer",
     "SegmentWatch",
     "Source",
+    "Standing",
+    "Standings",
     "StoredVersion",
     "Suppressions",
     "UnitOfWork",
     "UsedTokens",
     "Versions",
+    "Waiting",
 ]

@@ -19,6 +19,7 @@ from orchestrator.ports.people import (
     Suppressions,
     UsedTokens,
 )
+from orchestrator.ports.standings import Standings
 
 T = TypeVar("T")
 
@@ -99,6 +100,11 @@ class UnitOfWork(Protocol):
     @property
     def privacy_versions(self) -> PrivacyVersions:
         """See `PrivacyVersions`."""
+        ...
+
+    @property
+    def standings(self) -> Standings:
+        """See `Standings`."""
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:

@@ -10,9 +10,9 @@ from threading import Lock
 
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.findings import Finding, has_errors
-from orchestrator.domain.flows import FlowBook
+from orchestrator.domain.flows import Channel, FlowBook
 from orchestrator.domain.identifiers import VersionHash
-from orchestrator.ports import Clock, Database, Renderer, StoredVersion
+from orchestrator.ports import Database, Renderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Candidate:
     templates: Mapping[str, str]
     book: FlowBook | None
     findings: tuple[Finding, ...]
+    sendable: frozenset[tuple[Channel, str]] = frozenset()
+    """The templates that a step can send, by channel and `group/name`."""
 
     @property
     def publishable(self) -> bool:
@@ -80,6 +82,11 @@ class VersionLibrary:
                     self._renderers[version] = self._make_renderer(book, templates)
         return self._renderers[version]
 
+    def templates(self, version: VersionHash) -> Mapping[str, str]:
+        """The template sources of a version, by path; raises NotFound."""
+        self.book(version)
+        return self._templates[version]
+
     def refresh(self) -> bool:
         """Follow what has been published; True if another version is live now."""
         with self._database.read() as uow:
@@ -102,37 +109,3 @@ class VersionLibrary:
         with self._lock:
             self._templates[version] = stored.templates
             self._books[version] = book
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What came of publishing; `changed` is false where that version was live already."""
-
-    version: VersionHash
-    changed: bool
-
-
-def publish(
-    database: Database, library: VersionLibrary, candidate: Candidate, by: str, clock: Clock
-) -> Published:
-    """Make a sound candidate live, by compare-and-set; the loser of a race tries again.
-
-    Raises ValueError for a candidate with errors: the caller shows its findings instead.
-    """
-    if not candidate.publishable:
-        msg = f"{candidate.name} has errors and cannot be published"
-        raise ValueError(msg)
-    version = candidate.hash()
-    stored = StoredVersion(version, candidate.name, candidate.source, candidate.templates)
-    while True:
-        with database.transaction() as uow:
-            newest = uow.versions.live()
-            revision = newest[0] if newest else 0
-            changed = newest is None or newest[1] != version
-            now = clock.now()
-            if changed:
-                uow.versions.save(stored, now)
-            done = not changed or uow.versions.publish(version, revision, by, now)
-        if done:
-            library.refresh()
-            return Published(version, changed)

@@ -26,6 +26,7 @@ from orchestrator.ports.people import (
     UsedTokens,
 )
 from orchestrator.ports.runtime import Clock, Ids
+from orchestrator.ports.standings import Standings
 from orchestrator.storage.audiences import SqlAudiences, SqlPrivacyVersions
 from orchestrator.storage.contacts import SqlContacts
 from orchestrator.storage.coupons import SqlCoupons
@@ -37,6 +38,7 @@ from orchestrator.storage.lanes import Lanes
 from orchestrator.storage.ledger import SqlConsents
 from orchestrator.storage.messages import SqlMessages
 from orchestrator.storage.purchases import SqlPurchases
+from orchestrator.storage.standings import SqlStandings
 from orchestrator.storage.suppressions import SqlSuppressions
 from orchestrator.storage.tables import enrolment, event, message
 from orchestrator.storage.tables.journeys import DUE_MESSAGE
@@ -72,6 +74,7 @@ class SqlUnitOfWork:
         self.coupons: Coupons = SqlCoupons(connection, ids)
         self.audiences: Audiences = SqlAudiences(connection)
         self.privacy_versions: PrivacyVersions = SqlPrivacyVersions(connection)
+        self.standings: Standings = SqlStandings(connection)
 
     @property
     def connection(self) -> Connection:

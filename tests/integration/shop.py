@@ -23,7 +23,7 @@ from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, MessageId
 from orchestrator.domain.messages import Message
 from orchestrator.ports import Delivery, DeliveryOutcome, MessageFilter, RenderedMessage
-from orchestrator.services.versions import publish
+from orchestrator.services.publishing import publish
 from orchestrator.settings import Settings
 
 ROOT = Path(__file__).parents[2]
