@@ -53,7 +53,7 @@ def failures_translated() -> Iterator[None]:
     """Let only the errors of `domain.errors` pass."""
     try:
         yield
-    except (exc.SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+    except (exc.SQLAlchemyError, sqlite3.Error, psycopg.Error, UnicodeEncodeError) as error:
         raise translated(error) from None
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from orchestrator.domain.contacts import OrderHistory
+from orchestrator.domain.errors import MalformedPayload
 from orchestrator.domain.events import ContactFields
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, shard_of
@@ -103,6 +104,11 @@ def test_a_new_address_is_attached_and_fills_an_empty_field(world: Any, database
 def test_nobody_at_all_cannot_be_resolved(world: Any, database: Any) -> None:
     with pytest.raises(ValueError, match="recognised"):
         resolve(world, database, ContactFields(first_name="Ada"))
+
+
+def test_a_name_that_is_no_text_is_a_malformed_payload(world: Any, database: Any) -> None:
+    with pytest.raises(MalformedPayload):
+        resolve(world, database, ContactFields(id="7", first_name="half \ud800 a pair"))
 
 
 def test_an_empty_batch_resolves_to_nothing(world: Any, database: Any) -> None:
