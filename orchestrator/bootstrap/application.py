@@ -23,9 +23,12 @@ from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
 from orchestrator.rendering.pages import PageEnvironment
 from orchestrator.services.advance import Advancing
+from orchestrator.services.audiences import Segments
 from orchestrator.services.dispatch import Dispatching
 from orchestrator.services.enrol import Enrolling
 from orchestrator.services.intake import Intake
+from orchestrator.services.moving import Moving
+from orchestrator.services.notices import Notices
 from orchestrator.services.preferences import Preferences
 from orchestrator.services.results import Results
 from orchestrator.services.versions import MakeRenderer, VersionLibrary
@@ -49,12 +52,17 @@ class App:
     """Everything a daemon runs."""
 
     settings: Settings
+    alone: bool
+    """Whether no other process works on this database."""
     database: SqlDatabase
     clock: Clock
     library: VersionLibrary
     intake: Intake
     preferences: Preferences
     enrolling: Enrolling
+    segments: Segments
+    notices: Notices
+    moving: Moving
     advancing: Advancing
     dispatching: Dispatching
     results: Results
@@ -178,12 +186,16 @@ def assemble(
     )
     return App(
         settings=settings,
+        alone=sqlite_file(settings.database_url.get_secret_value()) is not None,
         database=database,
         clock=clock,
         library=library,
         intake=intake,
         preferences=preferences,
         enrolling=Enrolling(database, library, clock, ids),
+        segments=Segments(database, library, clock, ids),
+        notices=Notices(database, library, clock, ids),
+        moving=Moving(database, library, clock),
         advancing=Advancing(database, library, clock, ids, metrics),
         dispatching=Dispatching(database, library, providers, results, clock, ids, metrics),
         results=results,

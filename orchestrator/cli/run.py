@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestrator.cli import starting_files
+from orchestrator.domain.errors import ConfigurationError
 from orchestrator.settings import load_settings, unknown_variables, write_env
 
 ENV_FILE = Path(".env")
 
 
+class Role(StrEnum):
+    """The parts of a daemon that can run alone."""
+
+    WEB = "web"
+    WORKER = "worker"
+
+
 def run(
     *,
+    only: Annotated[
+        Role | None, typer.Option(help="Only this part; needs PostgreSQL and `apply`.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     write_secrets: Annotated[
         bool,
         typer.Option(
@@ -27,6 +40,7 @@ def run(
     """Run the daemon: web, journeys and delivery in one process, until it is told to stop."""
     from orchestrator import daemon
     from orchestrator.bootstrap.application import build
+    from orchestrator.daemon.processes import command_of_worker, supervise
     from orchestrator.observability import configure_logging
 
     if write_secrets:
@@ -36,8 +50,19 @@ def run(
     configure_logging(secrets=settings.secret_texts())
     for warning in unknown_variables(ENV_FILE):
         typer.echo(f"orchestrator: {warning}", err=True)
+    role = daemon.Role(only or "all")
+    if processes > 1 and role is not daemon.Role.WORKER:
+        raise typer.BadParameter("goes with --only worker", param_hint="--processes")
+    if role is not daemon.Role.ALL and settings.database_url.get_secret_value().startswith(
+        "sqlite"
+    ):
+        raise ConfigurationError(
+            "ORCHESTRATOR_DATABASE_URL: SQLite serves one process; --only needs postgresql://"
+        )
+    if processes > 1:
+        sys.exit(asyncio.run(supervise(command_of_worker(), processes)))
     with build(settings) as app:
-        sys.exit(asyncio.run(daemon.serve(app, typer.echo)))
+        sys.exit(asyncio.run(daemon.serve(app, role, typer.echo)))
 
 
 def init(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from orchestrator.domain.enrolments import Enrolment, EnrolmentUpdate, LastEntry, NewEnrolment
+from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import (
     ContactId,
     EnrolmentId,
@@ -73,6 +74,10 @@ class Enrolments(Protocol):
 
         The try itself was counted when the run was claimed.
         """
+        ...
+
+    def release_leases(self) -> None:
+        """Give back all leases: for a daemon that is alone on its database."""
         ...
 
     def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:
@@ -169,6 +174,14 @@ class Messages(Protocol):
         self, ids: Iterable[EnrolmentId], reason: CancelledReason, now: datetime
     ) -> set[MessageId]:
         """Cancel the queued and held messages of runs."""
+        ...
+
+    def all_sending(self) -> list[Message]:
+        """Every message that is `sending`, whatever its lease."""
+        ...
+
+    def release_leases(self) -> None:
+        """Give back the leases of all waiting messages: for a daemon that is alone."""
         ...
 
     def expired_sending(self, now: datetime, limit: int) -> list[Message]:

@@ -201,6 +201,11 @@ class SqlEnrolments:
             parked = case((E.attempts >= tries, moment(now)), else_=None)
             self._connection.execute(statement.values(due_at=retry_at, parked_at=parked, **_FREED))
 
+    def release_leases(self) -> None:
+        """Give back all leases."""
+        leased = update(enrolment).where(_LIVE, E.lease_token.is_not(None))
+        self._connection.execute(leased.values(**_FREED))
+
     def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:
         """Runs by id."""
         rows = self._connection.execute(_runs().where(among(self._connection, E.id, ids)))

@@ -223,6 +223,17 @@ class SqlMessages:
         )
         return set(self._connection.scalars(cancelled.returning(M.id)))
 
+    def all_sending(self) -> list[Message]:
+        """Every message that is `sending`, whatever its lease."""
+        return [
+            _message(row) for row in self._connection.execute(_messages().where(SENDING_MESSAGE))
+        ]
+
+    def release_leases(self) -> None:
+        """Give back the leases of all waiting messages."""
+        leased = update(message).where(_WAITING, M.lease_token.is_not(None))
+        self._connection.execute(leased.values(**_FREED))
+
     def expired_sending(self, now: datetime, limit: int) -> list[Message]:
         """Messages `sending` under an expired lease: nobody knows what became of them."""
         expired = (

@@ -1,0 +1,152 @@
+"""The life of the process: publish, serve, tick, and drain when told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+from orchestrator.bootstrap.application import App, login_link
+from orchestrator.bootstrap.files import FilesRead, read_files
+from orchestrator.daemon.ticks import web_ticks, worker_ticks
+from orchestrator.daemon.web import Server, listen, server_of
+from orchestrator.domain.findings import Finding, Severity
+from orchestrator.flowfile.report import render_findings
+from orchestrator.schedule import Tick, Ticks
+from orchestrator.services.publishing import publish
+from orchestrator.services.recovery import recover
+
+log = logging.getLogger(__name__)
+
+DRAIN: Final = 12.0
+"""Seconds to finish what is under way: SIGTERM promises an end within 15."""
+
+Say = Callable[[str], None]
+"""Tells the person at the terminal."""
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    ALL = "all"  # everything, alone on its SQLite file or beside others on PostgreSQL
+    WEB = "web"  # webhooks and pages
+    WORKER = "worker"  # journeys and delivery
+
+    @property
+    def serves(self) -> bool:
+        """Whether it answers HTTP."""
+        return self is not Role.WORKER
+
+    @property
+    def works(self) -> bool:
+        """Whether it takes runs through their journeys."""
+        return self is not Role.WEB
+
+
+async def serve(app: App, role: Role, say: Say) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if role is Role.ALL and not publish_files(app, say):
+        return 1
+    if role is not Role.ALL:
+        app.library.refresh()
+    if app.alone:
+        recover(app.database, app.clock)
+    ticks = Ticks(tick_table(app, role))
+    stopping = asyncio.create_task(stop.wait(), name="signal")
+    if role.serves:
+        server = await _start_web(app, ticks, say)
+        await asyncio.wait({server.task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    else:
+        server = None
+        ticks.start()
+        say("This worker is at work; it publishes nothing and answers no requests.")
+        await stopping
+    stopping.cancel()
+    await _drain(app, server, ticks)
+    return 0
+
+
+class _Web:
+    """A server that serves."""
+
+    def __init__(self, server: Server, task: asyncio.Task[None]) -> None:
+        self.server = server
+        self.task = task
+
+
+async def _start_web(app: App, ticks: Ticks, say: Say) -> _Web:
+    listener = listen(app)
+    server = server_of(app)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+    ticks.start()
+    listening = asyncio.create_task(server.listening.wait(), name="listening")
+    await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
+    app.standing.started = True
+    host, port = listener.getsockname()[:2]
+    say(_greeting(app, host, port))
+    return _Web(server, task)
+
+
+async def _drain(app: App, web: _Web | None, ticks: Ticks) -> None:
+    """Stop claiming, finish what is being sent, record it, then let go."""
+    app.standing.draining = True
+    if web is not None:
+        web.server.should_exit = True
+    try:
+        async with asyncio.timeout(DRAIN):
+            await ticks.stop()
+            await app.dispatching.drain()
+            if web is not None:
+                await web.task
+            await app.intake.close()
+            for provider in app.providers.values():
+                await provider.close()
+    except TimeoutError:
+        # Leases end by themselves: what is not finished here is taken up or put in doubt later.
+        log.warning("stopped before everything was finished")
+
+
+def tick_table(app: App, role: Role) -> list[Tick]:
+    """The periodic work of a role."""
+    return [*web_ticks(app), *(worker_ticks(app) if role.works else ())]
+
+
+def publish_files(app: App, say: Say) -> bool:
+    """Publish the flows file; with errors the last good version stays, if there is one."""
+    settings = app.settings
+    read = read_files(settings.flows, settings.templates)
+    published = publish(app.database, app.library, read.candidate, "start", app.clock)
+    _show(published.findings, read, say)
+    if published.version is not None:
+        log.info("flows are live", extra={"version": published.version[:12]})
+    elif published.revision:
+        log.error("the flows file has errors: the version published last stays live")
+    return published.revision > 0
+
+
+def _show(findings: Sequence[Finding], read: FilesRead, say: Say) -> None:
+    """Errors in full; warnings are `check`'s to tell."""
+    errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+    if errors:
+        say(render_findings(errors, read.source))
+    if warnings := len(findings) - len(errors):
+        say(f"{warnings} warnings about {read.candidate.name}: `orchestrator check` shows them")
+
+
+def _greeting(app: App, host: str, port: int) -> str:
+    """Where it is, and what to try."""
+    where = f"[{host}]" if ":" in host else host
+    return (
+        f"Ready on http://{where}:{port}\n"
+        f"Log in, once and within 15 minutes: {login_link(app, app.clock.now())}\n"
+        "Try: orchestrator send-event examples/checkout.json\n"
+        "     orchestrator messages"
+    )
