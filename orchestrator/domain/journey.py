@@ -44,6 +44,7 @@ from orchestrator.domain.flows import (
     WithdrawStep,
 )
 from orchestrator.domain.messages import FINAL_STATES, Message, MessageState
+from orchestrator.domain.purchases import completes
 from orchestrator.domain.timing import after, next_moment
 
 UNKNOWN_PATIENCE: Final = timedelta(hours=72)
@@ -311,12 +312,11 @@ def hear(situation: Situation, event: Event) -> Heard:
     flow = situation.flow
     current = _standing_at(situation)
     on_condition = isinstance(current, WaitForStep) and current.condition is not None
+    if exits_on(situation, event):
+        return Heard(exits=True)
     if event.type not in awaited_types(flow):
         return Heard(wakes=on_condition)
-    scope = with_event(situation, event)
-    if any(matches(match, event, scope) for match in flow.exits):
-        return Heard(exits=True)
-    outputs = _note_awaited(situation, event, scope)
+    outputs = _note_awaited(situation, event, with_event(situation, event))
     awaited = outputs is not None and isinstance(current, WaitForStep)
     return Heard(wakes=on_condition or awaited, outputs=outputs)
 
@@ -335,11 +335,16 @@ def awaited_types(flow: Flow) -> frozenset[str]:
 
 
 def exits_on(situation: Situation, event: Event) -> bool:
-    """Whether an event ends a run: what the gate asks of events nobody has processed yet."""
-    if not any(match.event == event.type for match in situation.flow.exits):
-        return False
-    scope = with_event(situation, event)
-    return any(matches(match, event, scope) for match in situation.flow.exits)
+    """Whether an event ends a run: what the gate asks of events nobody has processed yet.
+
+    That a checkout is completed is as good as its order, for the runs which it began.
+    """
+    types = {event.type}
+    if completes(event.type, event.payload, situation.names.get("event")):
+        types.add("order.placed")
+    exits = [replace(one, event=event.type) for one in situation.flow.exits if one.event in types]
+    scope = with_event(situation, event) if exits else None
+    return scope is not None and any(matches(match, event, scope) for match in exits)
 
 
 def with_event(situation: Situation, event: Event) -> Facts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ _NOT_COUNTED: Final = frozenset({"cancelled"})
 
 TOLD: Final = "told_at"
 """The key of a state under which stands when fields were told that newer events left out."""
+_DATA: Final = "data."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,11 @@ def checkout_after(
     occurred_at: datetime,
 ) -> CheckoutState:
     """The checkout after an event about it; an older event adds what newer ones left out."""
+    completed_at = completion(payload)
     if before is None:
-        return CheckoutState(checkout_id, contact_id, dict(payload), occurred_at)
+        return CheckoutState(
+            checkout_id, contact_id, dict(payload), occurred_at, completed_at=completed_at
+        )
     newer = occurred_at >= before.state_at
     people = (contact_id, before.contact_id) if newer else (before.contact_id, contact_id)
     return replace(
@@ -81,6 +85,29 @@ def checkout_after(
         contact_id=people[0] or people[1],
         state=_merged(before.state, before.state_at, payload, occurred_at),
         state_at=max(before.state_at, occurred_at),
+        completed_at=min(filter(None, (before.completed_at, completed_at)), default=None),
+    )
+
+
+def completion(payload: Mapping[str, Any]) -> datetime | None:
+    """When the shop says that a checkout became an order (`data.completed_at`, ISO 8601)."""
+    data = payload.get("data")
+    told = data.get("completed_at") if isinstance(data, Mapping) else None
+    try:
+        moment = datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def completes(event_type: str, payload: Mapping[str, Any], began: object) -> bool:
+    """Whether an event completes the checkout that another event (its names) was about."""
+    return (
+        event_type in CHECKOUT_TYPES
+        and completion(payload) is not None
+        and isinstance(began, Mapping)
+        and began.get("type") in CHECKOUT_TYPES
+        and began.get("checkout_id") == payload.get("checkout_id")
     )
 
 
@@ -88,15 +115,32 @@ def _merged(
     state: Mapping[str, Any], state_at: datetime, payload: Mapping[str, Any], occurred_at: datetime
 ) -> dict[str, Any]:
     """A state and an event in one: of each field what was told last."""
-    fields = {name: value for name, value in state.items() if name != TOLD}
+    fields = _apart({name: value for name, value in state.items() if name != TOLD})
     told = dict.fromkeys(fields, state_at)
     told |= {name: datetime.fromisoformat(text) for name, text in state.get(TOLD, {}).items()}
-    for name, value in payload.items():
+    for name, value in _apart(payload).items():
         if name not in told or occurred_at >= told[name]:
             fields[name], told[name] = value, occurred_at
     newest = max(state_at, occurred_at)
     older = {name: at.isoformat() for name, at in told.items() if at < newest}
-    return {**fields, TOLD: older} if older else fields
+    merged = _together(fields)
+    return {**merged, TOLD: older} if older else merged
+
+
+def _apart(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a payload, those under `data` one by one: each event brings its own."""
+    data = payload.get("data")
+    own = data if isinstance(data, Mapping) else {}
+    fields = {name: value for name, value in payload.items() if name != "data"}
+    return fields | {f"{_DATA}{name}": value for name, value in own.items()}
+
+
+def _together(fields: Mapping[str, Any]) -> dict[str, Any]:
+    payload = {name: value for name, value in fields.items() if not name.startswith(_DATA)}
+    data = {
+        name.removeprefix(_DATA): value for name, value in fields.items() if name.startswith(_DATA)
+    }
+    return {**payload, "data": data} if data else payload
 
 
 def starts_now(checkout: CheckoutState, *, reachable: bool, ordered: bool) -> bool:

@@ -76,6 +76,11 @@ FIELDS = {
     "currency": st.sampled_from(["EUR", "SEK"]),
     "items": st.lists(st.sampled_from(ITEMS), max_size=2),
     "checkout_url": st.sampled_from(["https://a.example", "https://b.example"]),
+    "data": st.dictionaries(st.sampled_from(["name", "refund"]), st.integers(0, 3), min_size=1)
+    | st.builds(
+        lambda at: {"completed_at": (START + at).isoformat()},
+        st.timedeltas(timedelta(), timedelta(days=1)),
+    ),
 }
 payloads = st.fixed_dictionaries({"checkout_id": st.just("c1")}, optional=FIELDS)
 
@@ -131,6 +136,35 @@ def test_a_field_that_newer_events_leave_out_is_the_newest_that_was_told() -> No
     assert checkout.fields == {"total": "20.00", "checkout_id": "c1"}
 
 
+def test_each_key_of_data_is_the_newest_that_was_told() -> None:
+    placed = Told("checkout.started", 1, {"data": {"name": "#1043", "note": "old"}})
+    later = Told("checkout.updated", 5, {"data": {"note": "new", "carrier": "Posti"}})
+    wanted = {"name": "#1043", "note": "new", "carrier": "Posti"}
+    assert checkout_of([placed, later]).fields == {"data": wanted}
+    assert checkout_of([later, placed]).fields == {"data": wanted}
+
+
+@pytest.mark.parametrize(
+    ("told", "completed"),
+    [
+        ("2026-11-20T08:05:00+00:00", True),
+        ("2026-11-20T10:05:00+02:00", True),
+        ("2026-11-20T08:05:00", True),
+        ("soon", False),
+        (None, False),
+        (True, False),
+    ],
+)
+def test_a_checkout_is_completed_when_the_shop_says_so(told: Any, completed: bool) -> None:
+    first = Told("checkout.started", 0, {"total": "1.00"})
+    second = Told("checkout.updated", 6, {"data": {"completed_at": told}})
+    wanted = START + timedelta(minutes=5) if completed else None
+    for events in ([second], [first, second], [second, first]):
+        checkout = checkout_of(events)
+        assert checkout.completed_at == wanted
+        assert starts_now(checkout, reachable=True, ordered=False) is not completed
+
+
 def test_a_state_told_whole_holds_nothing_but_its_fields() -> None:
     first = Told("checkout.started", 1, {"total": "10.00"})
     second = Told("checkout.updated", 5, {"total": "20.00"})
@@ -164,6 +198,13 @@ def test_a_checkout_starts_once_with_an_address_and_only_if_nothing_is_bought(
     )
     begins = starts_now(checkout, reachable=reachable, ordered=ordered)
     assert begins is (reachable and not (ordered or started or completed))
+
+
+def test_of_two_events_at_one_moment_the_later_to_arrive_tells_the_state() -> None:
+    one = Told("checkout.updated", 1, {"total": "10.00"}, contact_id=ContactId("guest"))
+    other = Told("checkout.updated", 1, {"total": "20.00"})
+    checkout = checkout_of([one, other])
+    assert (checkout.state, checkout.contact_id) == ({"total": "20.00"}, ADA)
 
 
 def test_what_has_started_or_is_completed_stays_so() -> None:
@@ -268,6 +309,21 @@ def test_a_cancelled_order_leaves_the_others_as_they_were() -> None:
     _, history = order_of(events, earlier)
     assert (history.count, history.total) == (2, Decimal("50.00"))
     assert history.skus == ("A",)
+
+
+def test_beside_another_order_a_cancelled_one_leaves_the_first_and_last_as_they_are() -> None:
+    earlier = OrderHistory(1, Decimal("50.00"), START, START)
+    events = [Told("order.placed", 5, {"total": "20.00"}), Told("order.cancelled", 6, {})]
+    assert order_of(events, earlier)[1] == replace(earlier, last_at=events[0].at)
+
+
+def test_the_first_and_the_last_order_are_known_in_whatever_order_they_come() -> None:
+    early, late = START - timedelta(days=9), START + timedelta(days=9)
+    for first_at, last_at in ((early, early), (late, late), (early, late)):
+        known = OrderHistory(2, Decimal(0), first_at, last_at)
+        _, history = order_of([Told("order.placed", 0, {})], known)
+        assert history.first_at == min(first_at, START)
+        assert history.last_at == max(last_at, START)
 
 
 def test_things_bought_are_remembered_once_and_in_order() -> None:

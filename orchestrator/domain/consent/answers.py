@@ -64,8 +64,11 @@ def _grants(
     event: IncomingEvent | Event, contact: Contact, book: FlowBook, channel: Channel
 ) -> Iterable[ConsentEntry]:
     country, _ = jurisdiction_of(contact)
-    unconfirmed = needs_confirmation(country, book.brand.double_opt_in)
-    details, personal = _evidence(event, contact, book, channel).split()
+    evidence = _evidence(event, contact, book, channel)
+    unconfirmed = (
+        needs_confirmation(country, book.brand.double_opt_in) and evidence.confirmed_at is None
+    )
+    details, personal = evidence.split()
     for topic in book.topics:
         yield ConsentEntry(
             contact_id=contact.id,
@@ -74,7 +77,7 @@ def _grants(
             action=ConsentAction.REQUESTED if unconfirmed else ConsentAction.GRANTED,
             legal_basis=LegalBasis.CONSENT,
             method=Method.CHECKOUT_EVENT,
-            occurred_at=event.occurred_at,
+            occurred_at=_given_at(event, channel),
             details=details,
             personal=personal,
             unless_known=True,
@@ -127,7 +130,7 @@ def _evidence(
     country, known_by = jurisdiction_of(contact)
     told = event.contact if isinstance(event, IncomingEvent) else None
     given = told and (told.email if channel is Channel.EMAIL else told.phone)
-    stated = _stated(event)
+    stated = _stated(event, channel)
     return ConsentEvidence(
         actor=Actor.SHOP,
         collection_point=stated.get("collection_point") or f"{event.source} {event.type}",
@@ -138,6 +141,7 @@ def _evidence(
         wording_locale=stated.get("locale"),
         privacy_version=_privacy_version(stated, book),
         evidence=f"event {event.source}:{event.source_id}",
+        confirmed_at=_moment(stated.get("confirmed_at")),
         person_key=contact.external_id,
         address_given=given or None,
         address=contact.address(channel),
@@ -146,13 +150,36 @@ def _evidence(
     )
 
 
-def _stated(event: IncomingEvent | Event) -> dict[str, str]:
-    """What the shop adds as proof in `data.consent_evidence`: texts, all optional."""
+def _stated(event: IncomingEvent | Event, channel: Channel) -> dict[str, str]:
+    """What the shop adds as proof in `data.consent_evidence`: texts, all optional.
+
+    What it says under a channel's own name is for that channel and wins there.
+    """
     extra = event.payload.get("data")
     stated = extra.get("consent_evidence") if isinstance(extra, Mapping) else None
     if not isinstance(stated, Mapping):
         return {}
-    return {str(name): text for name, text in stated.items() if isinstance(text, str) and text}
+    own = stated.get(channel.value)
+    return _texts(stated) | _texts(own if isinstance(own, Mapping) else {})
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): text for name, text in values.items() if isinstance(text, str) and text}
+
+
+def _given_at(event: IncomingEvent | Event, channel: Channel) -> datetime:
+    """When a yes was given: an event may repeat one of long ago, which revives nothing."""
+    given_at = _moment(_stated(event, channel).get("given_at"))
+    return min(given_at or event.occurred_at, event.occurred_at)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time with its zone (ISO 8601), or None."""
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
 
 
 def _privacy_version(stated: Mapping[str, str], book: FlowBook) -> str | None:
