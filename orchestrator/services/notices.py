@@ -28,6 +28,11 @@ class Notices:
 
     async def run_once(self, limit: int = BATCH) -> int:
         """Let in the next people who are to be told of the live policy; returns how many."""
+        privacy = self._library.book(self._library.live()).brand.privacy
+        known = await self._database.query(lambda uow: uow.privacy_versions.known())
+        waiting = {one.version for one in known if one.finished_at is None}
+        if privacy is None or privacy.version not in waiting:
+            return 0
         return await self._database.run(Lane.IMPORT, lambda uow: self._tell(uow, limit))
 
     def _tell(self, uow: UnitOfWork, limit: int) -> int:
