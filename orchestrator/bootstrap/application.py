@@ -12,15 +12,13 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from orchestrator.bootstrap.databases import OpenDatabase, open_database
+from orchestrator.bootstrap.library import link_tokens, open_library
 from orchestrator.channels.outbox import OutboxProvider
-from orchestrator.domain.errors import ConfigurationError, NotFound
-from orchestrator.domain.flows import Channel, FlowBook
-from orchestrator.flowfile import load_text
+from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.flows import Channel
 from orchestrator.flowfile.explain import explain_flow
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import CheckpointSigner, Clock, Provider, Renderer, Source
-from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
-from orchestrator.rendering.message import MessageRenderer
+from orchestrator.ports import CheckpointSigner, Clock, Provider, Source
 from orchestrator.rendering.pages import PageEnvironment
 from orchestrator.services.advance import Advancing
 from orchestrator.services.audiences import Segments
@@ -31,7 +29,7 @@ from orchestrator.services.moving import Moving
 from orchestrator.services.notices import Notices
 from orchestrator.services.preferences import Preferences
 from orchestrator.services.results import Results
-from orchestrator.services.versions import MakeRenderer, VersionLibrary
+from orchestrator.services.versions import VersionLibrary
 from orchestrator.settings import Settings
 from orchestrator.sources.fields import NormalisePhone
 from orchestrator.sources.phones import normalise_phone
@@ -128,13 +126,6 @@ def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folders))
 
 
-def _compile(source: str, name: str) -> FlowBook:
-    book = load_text(source, name).book
-    if book is None:
-        raise NotFound(f"a published version of {name} can no longer be read")
-    return book
-
-
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """One daemon per SQLite file; PostgreSQL takes any number."""
@@ -159,9 +150,9 @@ def assemble(
     """Put a daemon together around an open database and the providers given."""
     database, clock, ids = opened.database, opened.clock, opened.ids
     secret_keys = [key.get_secret_value() for key in settings.secret_key]
-    tokens = SignedLinkTokens(TokenSigner(secret_keys), clock)
+    tokens = link_tokens(settings, clock)
     metrics = PrometheusMetrics()
-    library = VersionLibrary(database, _compile, _renderers(Links(settings.base_url, tokens)))
+    library = open_library(settings, opened)
     results = Results(database, clock)
     intake = Intake(database, library, clock, ids, metrics)
     preferences = Preferences(database, library, clock, ids)
@@ -205,13 +196,6 @@ def assemble(
         signer=HmacCheckpointSigner(secret_keys),
         standing=standing,
     )
-
-
-def _renderers(links: Links) -> MakeRenderer:
-    def renderer(book: FlowBook, templates: Mapping[str, str]) -> Renderer:
-        return MessageRenderer(book, templates, links)
-
-    return renderer
 
 
 def _access(settings: Settings, secret_keys: list[str]) -> Access:
