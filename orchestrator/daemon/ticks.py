@@ -48,6 +48,7 @@ def worker_ticks(app: App) -> list[Tick]:
     return [
         Tick("hear events", SHORT, published(app.enrolling.run_once), enrol.BATCH),
         Tick("advance runs", SHORT, published(app.advancing.run_once), advance.BATCH),
+        Tick("retry runs", timedelta(seconds=1), published(app.advancing.retry_once), 1),
         Tick("dispatch messages", SHORT, published(app.dispatching.run_once), dispatch.BATCH),
         Tick("watch segments", LONG, published(app.segments.run_once), batch=1),
         Tick("tell of a new policy", LONG, published(app.notices.run_once), notices.BATCH),

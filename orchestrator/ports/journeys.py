@@ -39,8 +39,22 @@ class Enrolments(Protocol):
         """Everybody with a live run of these flows, for events that name nobody."""
         ...
 
-    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[ContactId]:
-        """Lease up to `limit` due runs to `token`, oldest first; returns the contact of each."""
+    def claim_due(
+        self,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        token: str,
+        tries: Sequence[int] | None = None,
+    ) -> list[ContactId]:
+        """Lease up to `limit` due runs to `token`, oldest first; returns the contact of each.
+
+        Each claim counts as a try; with `tries` only runs with so many behind them are taken.
+        """
+        ...
+
+    def park_exhausted(self, now: datetime, tries: int) -> int:
+        """Park due runs with `tries` tries behind them that nobody works on; returns how many."""
         ...
 
     def claimed(self, token: str, ids: Iterable[ContactId]) -> list[Enrolment]:

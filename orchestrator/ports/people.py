@@ -94,6 +94,14 @@ class Events(Protocol):
         """
         ...
 
+    def unheard(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
+        """Every event of theirs that journeys have not heard yet, in the order received.
+
+        Unlike `unprocessed` it holds those behind one that waits for another try: an exit acts
+        from the moment its event was stored.
+        """
+        ...
+
     def lock_without_contact(self, limit: int) -> list[Event]:
         """Lock unprocessed events that name nobody, skipping locked ones."""
         ...

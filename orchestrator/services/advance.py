@@ -21,6 +21,8 @@ BATCH: Final = 200
 LEASE: Final = timedelta(seconds=20)
 """After a crash, claimed runs are taken up again this much later."""
 TRIES: Final = 5
+CAREFUL: Final = 2
+"""From so many tries on a run is advanced alone: it may have killed its worker."""
 RETRY_AFTER: Final = timedelta(seconds=10)
 
 
@@ -59,8 +61,27 @@ class Advancing:
             await self._database.run(Lane.ADVANCE, lambda uow: self._advance(uow, token, claimed))
         return len(claimed)
 
+    async def retry_once(self) -> int:
+        """Advance one run that raised or killed its worker before, all by itself.
+
+        One with five tries behind it is parked, so that it can take nobody else along.
+        """
+        token = self._ids.new()
+
+        def claim(uow: UnitOfWork) -> list[ContactId]:
+            now = self._clock.now()
+            parked = uow.enrolments.park_exhausted(now, TRIES)
+            self._metrics.count("enrolments_failed", parked)
+            return uow.enrolments.claim_due(now, 1, LEASE, token, range(CAREFUL, TRIES))
+
+        claimed = await self._database.run(Lane.ADVANCE, claim)
+        if claimed:
+            await self._database.run(Lane.ADVANCE, lambda uow: self._advance(uow, token, claimed))
+        return len(claimed)
+
     def _claim(self, uow: UnitOfWork, token: str, limit: int) -> list[ContactId]:
-        return uow.enrolments.claim_due(self._clock.now(), limit, LEASE, token)
+        now = self._clock.now()
+        return uow.enrolments.claim_due(now, limit, LEASE, token, range(CAREFUL))
 
     def _advance(self, uow: UnitOfWork, token: str, contacts: Sequence[ContactId]) -> None:
         """Decide and write. People are locked before runs, as everywhere."""

@@ -112,7 +112,7 @@ class Gatekeeper:
         messages = [draft.message for draft in drafts]
         people = uow.contacts.lock({message.contact_id for message in messages})
         now = self._clock.now()
-        waiting = uow.events.unprocessed(people)
+        waiting = uow.events.unheard(people)
         runs = uow.enrolments.load({message.enrolment_id for message in messages})
         events = [event for batch in waiting.values() for event in batch]
         addresses = {

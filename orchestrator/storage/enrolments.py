@@ -64,6 +64,7 @@ _UPDATED: Final = (
     E.end_reason,
 )
 _LIVE: Final = E.ended_at.is_(None)
+MOST_PARKED: Final = 1000
 _FREED: Final = {"lease_until": None, "lease_token": None}
 
 
@@ -122,15 +123,29 @@ class SqlEnrolments:
         waiting = select(E.contact_id).where(among(self._connection, E.flow, flows), _LIVE)
         return list(self._connection.scalars(waiting.distinct().order_by(E.contact_id)))
 
-    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[ContactId]:
+    def claim_due(
+        self,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        token: str,
+        tries: Sequence[int] | None = None,
+    ) -> list[ContactId]:
         """Lease up to `limit` due runs to `token`, oldest first; returns the contact of each.
 
-        Each claim counts as a try, so that a run which kills its worker is noticed.
+        Each claim counts as a try, so that a run which kills its worker is noticed; with
+        `tries` only runs with so many of them behind them are taken.
         """
-        claim = claim_statement(self._connection, now, limit).values(
+        claim = claim_statement(self._connection, now, limit, tries).values(
             lease_until=now + lease, lease_token=token, attempts=E.attempts + 1
         )
         return list(self._connection.scalars(claim.returning(E.contact_id)))
+
+    def park_exhausted(self, now: datetime, tries: int) -> int:
+        """Park due runs with `tries` tries behind them that nobody works on; returns how many."""
+        exhausted = claim_statement(self._connection, now, MOST_PARKED, range(tries, 1000))
+        done = self._connection.execute(exhausted.values(parked_at=now, **_FREED))
+        return done.rowcount
 
     def claimed(self, token: str, ids: Iterable[ContactId]) -> list[Enrolment]:
         """The live runs of these contacts leased to `token`, locked until the transaction ends.
@@ -245,7 +260,9 @@ class SqlEnrolments:
         return update(enrolment).where(among(self._connection, E.id, wanted), _LIVE)
 
 
-def claim_statement(connection: Connection, now: datetime, limit: int) -> Update:
+def claim_statement(
+    connection: Connection, now: datetime, limit: int, tries: Sequence[int] | None = None
+) -> Update:
     """An update of up to `limit` due runs that nobody works on, oldest first.
 
     Each condition of the partial index is spelt out, so that both planners take it.
@@ -259,6 +276,7 @@ def claim_statement(connection: Connection, now: datetime, limit: int) -> Update
             due.c.due_at.is_not(None),
             due.c.due_at <= now,
             or_(due.c.lease_until.is_(None), due.c.lease_until <= now),
+            *([] if tries is None else [due.c.attempts.between(min(tries), max(tries))]),
         )
         .order_by(due.c.due_at)
         .limit(limit)

@@ -110,6 +110,14 @@ class SqlEvents:
                 found[one.contact_id].append(one)
         return dict(found)
 
+    def unheard(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
+        """Every event of theirs that journeys have not heard yet, in the order received."""
+        found: dict[ContactId, list[Event]] = defaultdict(list)
+        for one in self._find(among(self._connection, V.contact_id, ids), _WAITING):
+            if one.contact_id is not None:
+                found[one.contact_id].append(one)
+        return dict(found)
+
     def lock_without_contact(self, limit: int) -> list[Event]:
         """Lock unprocessed events that name nobody, skipping locked ones."""
         nameless = (

@@ -130,6 +130,7 @@ class Shop:
         for _ in range(100):
             done = await self.app.enrolling.run_once()
             done += await self.app.advancing.run_once()
+            done += await self.app.advancing.retry_once()
             done += await self.app.dispatching.run_once()
             await self.app.dispatching.drain()
             if not done:
