@@ -11,7 +11,7 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from orchestrator.cli import consent, contacts, db, events, flows, messages, run
+from orchestrator.cli import apply, consent, contacts, db, events, flows, messages, run, trigger
 from orchestrator.domain.errors import ConfigurationError, OrchestratorError
 
 FAILED: Final = 1
@@ -29,7 +29,10 @@ _typer.command("init")(run.init)
 _typer.command("send-event")(events.send_event)
 _typer.command("check")(flows.check)
 _typer.command("explain")(flows.explain)
-_typer.command("messages")(messages.messages)
+_typer.command("apply")(apply.apply)
+_typer.command("trigger")(trigger.trigger)
+_typer.command("retry")(messages.retry)
+_typer.add_typer(messages.app, name="messages")
 _typer.add_typer(contacts.app, name="contacts")
 _typer.add_typer(consent.app, name="consent")
 _typer.add_typer(db.app, name="db")
