@@ -107,6 +107,13 @@ def test_an_exit_goes_before_what_the_run_waits_for() -> None:
     assert run.hear(event("order.placed", START + HOUR)) == Heard(exits=True)
 
 
+def test_an_awaited_event_is_no_exit_of_another_kind() -> None:
+    run = Run.of(FOR_A_VIEW.replace("SINCE", "step"), "exit_when: {event: order.placed}")
+    run.advance()
+    heard = run.hear(coffee(HOUR))
+    assert (heard.exits, heard.wakes) == (False, True)
+
+
 def test_an_exit_acts_on_a_run_that_has_not_begun_its_first_step() -> None:
     run = Run.of(CART, "exit_when: {event: order.placed}")
     assert run.step is None
