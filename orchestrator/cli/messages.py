@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.durations import parse_duration
-from orchestrator.domain.identifiers import ContactId
+from orchestrator.domain.identifiers import ContactId, MessageId
 from orchestrator.domain.messages import Message, MessageState
 from orchestrator.ports import MessageFilter, UnitOfWork
 from orchestrator.settings import load_settings
@@ -28,7 +29,12 @@ COLOURS: Final = {
 }
 
 
+app = typer.Typer(invoke_without_command=True, help="Messages: list them, settle those in doubt.")
+
+
+@app.callback()
 def messages(
+    context: typer.Context,
     contact: Annotated[str | None, typer.Option(help="Email address, phone number or id.")] = None,
     flow: Annotated[str | None, typer.Option(help="Only this flow.")] = None,
     status: Annotated[
@@ -42,6 +48,8 @@ def messages(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """List messages, oldest first, with their state and its reason."""
+    if context.invoked_subcommand is not None:
+        return
     from orchestrator.bootstrap.databases import open_database
     from orchestrator.services.contact_view import find_contact
 
@@ -65,6 +73,46 @@ def messages(
         _print(found, people)
     else:
         typer.echo("No messages." if not unknown else f"Nobody is known as {contact}.")
+
+
+@app.command()
+def resolve(
+    message_id: Annotated[str, typer.Argument(help="Of a message that is unknown.")],
+    *,
+    sent: Annotated[bool, typer.Option("--sent", help="It did reach the provider.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="It did not: send it again.")] = False,
+) -> None:
+    """Settle a message in doubt: it was sent, or is to be sent again."""
+    from orchestrator.bootstrap.databases import open_database
+    from orchestrator.services.settling import resolve_message
+
+    if sent is resend:
+        raise typer.BadParameter("give either --sent or --resend")
+    identity = known_id(message_id)
+    with open_database(load_settings()) as opened, opened.database.transaction() as uow:
+        done = resolve_message(uow, MessageId(identity), opened.clock.now(), resend=resend)
+    typer.echo(f"{done.id} is {done.state.value} now.")
+
+
+def retry(
+    row_id: Annotated[str, typer.Argument(help="Of a parked run, event or message.")],
+) -> None:
+    """Release a row that was parked after five failed tries."""
+    from orchestrator.bootstrap.databases import open_database
+    from orchestrator.services.settling import release
+
+    identity = known_id(row_id)
+    with open_database(load_settings()) as opened, opened.database.transaction() as uow:
+        kind = release(uow, identity, opened.clock.now())
+    typer.echo(f"The {kind} {row_id} is tried again.")
+
+
+def known_id(text: str) -> str:
+    """An id as the database takes it; a usage error for a text that is none."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an id") from None
 
 
 def as_row(message: Message, people: Mapping[ContactId, Contact]) -> dict[str, Any]:

@@ -90,6 +90,10 @@ class Enrolments(Protocol):
         """
         ...
 
+    def unpark(self, enrolment_id: EnrolmentId, now: datetime) -> bool:
+        """Make a parked run due now, with no tries behind it; False if it is not parked."""
+        ...
+
     def release_leases(self) -> None:
         """Give back all leases: for a daemon that is alone on its database."""
         ...

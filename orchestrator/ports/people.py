@@ -131,6 +131,10 @@ class Events(Protocol):
         """Journeys have heard these."""
         ...
 
+    def unpark(self, event_id: EventId) -> bool:
+        """Let journeys hear a parked event, with no tries behind it; False if it is not parked."""
+        ...
+
     def fail(self, ids: Iterable[EventId], now: datetime, retry_at: datetime, tries: int) -> None:
         """Count a failed try: the event waits until `retry_at`, and after `tries` is parked."""
         ...

@@ -216,6 +216,14 @@ class SqlEnrolments:
             parked = case((E.attempts >= tries, moment(now)), else_=None)
             self._connection.execute(statement.values(due_at=retry_at, parked_at=parked, **_FREED))
 
+    def unpark(self, enrolment_id: EnrolmentId, now: datetime) -> bool:
+        """Make a parked run due now, with no tries behind it; False if it is not parked."""
+        parked = update(enrolment).where(E.id == enrolment_id, _LIVE, E.parked_at.is_not(None))
+        done = self._connection.execute(
+            parked.values(parked_at=None, due_at=now, attempts=0, **_FREED)
+        )
+        return done.rowcount > 0
+
     def release_leases(self) -> None:
         """Give back all leases."""
         leased = update(enrolment).where(_LIVE, E.lease_token.is_not(None))

@@ -161,6 +161,12 @@ class SqlEvents:
         heard = update(event).where(among(self._connection, V.id, ids))
         self._connection.execute(heard.values(processed_at=now))
 
+    def unpark(self, event_id: EventId) -> bool:
+        """Let journeys hear a parked event, with no tries behind it; False if it is not parked."""
+        parked = update(event).where(V.id == event_id, V.parked_at.is_not(None))
+        done = self._connection.execute(parked.values(parked_at=None, retry_at=None, attempts=0))
+        return done.rowcount > 0
+
     def fail(self, ids: Iterable[EventId], now: datetime, retry_at: datetime, tries: int) -> None:
         """Count a failed try: the event waits until `retry_at`, and after `tries` is parked."""
         self._connection.execute(

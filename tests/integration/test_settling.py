@@ -1,0 +1,100 @@
+"""What operators settle by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.domain.errors import Conflict, NotFound
+from orchestrator.domain.identifiers import MessageId
+from orchestrator.domain.journey import Situation
+from orchestrator.ports import Delivery, DeliveryOutcome
+from orchestrator.services import advance as advancing
+from orchestrator.services.settling import release, resolve_message
+from tests.integration.shop import Shop, checkout
+
+ADA = "ada@example.com"
+
+
+async def in_doubt(shop: Shop) -> MessageId:
+    shop.provider.answers = [Delivery(DeliveryOutcome.UNKNOWN)]
+    await shop.receive("checkout.started", ADA, **checkout())
+    await shop.pass_time(hours=1)
+    (message,) = shop.messages()
+    assert message.state.value == "unknown"
+    return message.id
+
+
+async def test_a_message_resolved_as_sent_lets_its_run_go_on(shop: Shop) -> None:
+    message_id = await in_doubt(shop)
+    with shop.app.database.transaction() as uow:
+        resolve_message(uow, message_id, shop.clock.now(), resend=False)
+    await shop.pass_time(days=1)
+    assert shop.outcomes() == [("first", "sent", None), ("second", "sent", None)]
+    assert len(shop.provider.sent) == 1
+
+
+async def test_a_message_to_be_resent_passes_the_gate_again(shop: Shop) -> None:
+    message_id = await in_doubt(shop)
+    await shop.receive("contact.unsubscribed", ADA)
+    with shop.app.database.transaction() as uow:
+        resolve_message(uow, message_id, shop.clock.now(), resend=True)
+    await shop.settle()
+    assert shop.outcomes()[0] == ("first", "not_sent", "no_consent")
+
+
+async def test_only_what_is_in_doubt_can_be_resolved(shop: Shop) -> None:
+    message_id = await in_doubt(shop)
+    with shop.app.database.transaction() as uow:
+        resolve_message(uow, message_id, shop.clock.now(), resend=False)
+    with pytest.raises(Conflict, match="only unknown"), shop.app.database.transaction() as uow:
+        resolve_message(uow, message_id, shop.clock.now(), resend=True)
+
+
+async def test_a_parked_run_goes_on_once_it_is_released(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(_situation: Situation) -> None:
+        raise RuntimeError("poison")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(advancing, "advance", raising)
+        await shop.receive("checkout.started", ADA, **checkout())
+        for _ in range(8):
+            await shop.pass_time(minutes=20)
+    (run,) = shop.runs(ADA)
+    with shop.app.database.transaction() as uow:
+        assert release(uow, run.id, shop.clock.now()) == "run"
+    with pytest.raises(Conflict, match="not parked"), shop.app.database.transaction() as uow:
+        release(uow, run.id, shop.clock.now())
+    await shop.pass_time(hours=1)
+    assert shop.outcomes() == [("first", "sent", None)]
+
+
+async def test_a_message_that_stumbled_too_often_is_failed_and_can_be_released(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: object) -> None:
+        raise RuntimeError("poison")
+
+    live = shop.app.library.renderer(shop.app.library.live())
+    with monkeypatch.context() as patched:
+        patched.setattr(live, "render", raising, raising=False)
+        await shop.receive("checkout.started", ADA, **checkout())
+        await shop.pass_time(hours=1)
+        for _ in range(6):
+            shop.clock.moment += timedelta(minutes=10)
+            await shop.settle()
+    (message,) = shop.messages()
+    assert (message.state.value, message.reason) == ("failed", "internal_error")
+    with shop.app.database.transaction() as uow:
+        assert release(uow, message.id, shop.clock.now()) == "message"
+    await shop.settle()
+    assert shop.outcomes()[0] == ("first", "sent", None)
+
+
+async def test_an_unknown_id_is_named(shop: Shop) -> None:
+    nobody = "01890000-0000-7000-8000-000000000000"
+    with pytest.raises(NotFound, match=nobody), shop.app.database.transaction() as uow:
+        release(uow, nobody, shop.clock.now())
