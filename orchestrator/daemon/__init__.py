@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from orchestrator.bootstrap.application import App, login_link
-from orchestrator.bootstrap.files import FilesRead, read_files
+from orchestrator.daemon.edits import Edits, Say
 from orchestrator.daemon.ticks import web_ticks, worker_ticks
 from orchestrator.daemon.web import Server, listen, server_of
-from orchestrator.domain.findings import Finding, Severity
-from orchestrator.flowfile.report import render_findings
 from orchestrator.schedule import Tick, Ticks
-from orchestrator.services.publishing import publish
 from orchestrator.services.recovery import recover
 
 log = logging.getLogger(__name__)
@@ -24,8 +21,8 @@ log = logging.getLogger(__name__)
 DRAIN: Final = 12.0
 """Seconds to finish what is under way: SIGTERM promises an end within 15."""
 
-Say = Callable[[str], None]
-"""Tells the person at the terminal."""
+LOOK: Final = timedelta(milliseconds=500)
+"""How often the files are looked at; an edit is live two looks later."""
 
 
 class Role(StrEnum):
@@ -52,13 +49,14 @@ async def serve(app: App, role: Role, say: Say) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if role is Role.ALL and not publish_files(app, say):
-        return 1
-    if role is not Role.ALL:
+    edits = Edits(app, say) if role is Role.ALL and app.settings.reload == "auto" else None
+    if edits is None:
         app.library.refresh()
+    elif not edits.publish("start"):
+        return 1
     if app.alone:
         recover(app.database, app.clock)
-    ticks = Ticks(tick_table(app, role))
+    ticks = Ticks(tick_table(app, role, edits))
     stopping = asyncio.create_task(stop.wait(), name="signal")
     if role.serves:
         server = await _start_web(app, ticks, say)
@@ -114,31 +112,12 @@ async def _drain(app: App, web: _Web | None, ticks: Ticks) -> None:
         log.warning("stopped before everything was finished")
 
 
-def tick_table(app: App, role: Role) -> list[Tick]:
-    """The periodic work of a role."""
-    return [*web_ticks(app), *(worker_ticks(app) if role.works else ())]
-
-
-def publish_files(app: App, say: Say) -> bool:
-    """Publish the flows file; with errors the last good version stays, if there is one."""
-    settings = app.settings
-    read = read_files(settings.flows, settings.templates)
-    published = publish(app.database, app.library, read.candidate, "start", app.clock)
-    _show(published.findings, read, say)
-    if published.version is not None:
-        log.info("flows are live", extra={"version": published.version[:12]})
-    elif published.revision:
-        log.error("the flows file has errors: the version published last stays live")
-    return published.revision > 0
-
-
-def _show(findings: Sequence[Finding], read: FilesRead, say: Say) -> None:
-    """Errors in full; warnings are `check`'s to tell."""
-    errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
-    if errors:
-        say(render_findings(errors, read.source))
-    if warnings := len(findings) - len(errors):
-        say(f"{warnings} warnings about {read.candidate.name}: `orchestrator check` shows them")
+def tick_table(app: App, role: Role, edits: Edits | None = None) -> list[Tick]:
+    """The periodic work of a role, and following the files where they publish themselves."""
+    table = [*web_ticks(app), *(worker_ticks(app) if role.works else ())]
+    if edits is not None:
+        table.append(Tick("publish edits", LOOK, edits.run_once))
+    return table
 
 
 def _greeting(app: App, host: str, port: int) -> str:
