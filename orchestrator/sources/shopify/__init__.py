@@ -79,9 +79,9 @@ class ShopifySource:
             raise VerificationError("no signature matches")
 
     def _fields(self, told: Told, headers: Mapping[str, str]) -> dict[str, Any]:
-        shop = _header(headers, "shop-domain")
+        shop = _header(headers, "shop-domain")[:LONGEST_ID]
         test = _header(headers, "test").strip().lower() == "true"
-        about = {"shop": shop[:LONGEST_ID] or None, "test": test or None}
+        about = {"shop": shop if _PLAIN.fullmatch(shop) else None, "test": test or None}
         data = {**told.fields.get("data", {}), **about}
         return {**told.fields, "data": without_nothing(data)}
 

@@ -189,15 +189,15 @@ def _refund(webhook: Webhook) -> Told:
 def _fulfilment(webhook: Webhook) -> Told:
     """A parcel's news; that it arrived is what review requests wait for."""
     body = webhook.body
-    status = str(body.get("status")).strip().lower()
-    kind = f"fulfillment.{status if _STATUS.fullmatch(status) else 'unknown'}"
+    told = body.get("status")
+    status = told if isinstance(told, str) and _STATUS.fullmatch(told) else "unknown"
     names = ("fulfillment_id", "status", "message", "estimated_delivery_at")
     fields = {
         "order_id": body.get("order_id"),
         "data": {name: body.get(name) for name in names},
     }
-    delivered = status == "delivered"
-    return Told("order.delivered" if delivered else kind, fields, _times(body, "happened_at"))
+    kind = "order.delivered" if status == "delivered" else f"fulfillment.{status}"
+    return Told(kind, fields, _times(body, "happened_at"))
 
 
 def _customer(kind: str, time: str, webhook: Webhook) -> Told:
