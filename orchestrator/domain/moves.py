@@ -89,18 +89,37 @@ def destination(old: Flow, new: Flow, step: str) -> str | None:
     """Where somebody at a step of the old flow goes on in the new one; None if nobody says.
 
     `moved` decides; otherwise the step of the same id. An id that is only a place (`3`,
-    `2.otherwise.1`) means the same step as long as no step was added, removed or replaced.
+    `nudge.otherwise.1`) means the same step as long as no step was added, removed or replaced.
     """
     if step in new.moved:
         return new.moved[step]
-    if step not in new.program:
+    target = _renamed(step, new)
+    if target not in new.program:
         return None
-    placed = step.rpartition(".")[2].isdigit()
-    return step if not placed or _outline(old) == _outline(new) else None
+    same = not _is_place(step) or _outline(old, new) == _outline(new, new)
+    return target if same else None
 
 
-def _outline(flow: Flow) -> list[tuple[str, type[Step], str | None]]:
+def _is_place(step: str) -> bool:
+    return step.rpartition(".")[2].isdigit()
+
+
+def _renamed(step: str, new: Flow) -> str:
+    """An id as the new flow writes it: places below a renamed step begin with its new id."""
+    above, rest = step, ""
+    while above and above not in new.moved:
+        above, _, last = above.rpartition(".")
+        rest = f".{last}{rest}"
+    return f"{new.moved[above]}{rest}" if above else step
+
+
+def _outline(flow: Flow, new: Flow) -> list[tuple[str, type[Step], str | None]]:
+    """The steps in order, as far as they tell places apart; ids as the new flow writes them."""
     return [
-        (step.id, type(step), step.template if isinstance(step, SendStep) else None)
+        (
+            _renamed(step.id, new) if flow is not new else step.id,
+            type(step),
+            step.template if isinstance(step, SendStep) and _is_place(step.id) else None,
+        )
         for step in flow.steps
     ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -240,11 +240,6 @@ def _remember(
         "by": by,
         "file": candidate.name,
         "version": published.version,
-        "findings": list(_rows(published.findings)),
+        "findings": [asdict(finding) for finding in published.findings],
     }
     uow.firings.set_watermark(LAST_TRY, json.dumps(told, ensure_ascii=False), now)
-
-
-def _rows(findings: Iterable[Finding]) -> Iterator[dict[str, str | int]]:
-    for finding in findings:
-        yield finding.as_json()
