@@ -94,12 +94,16 @@ class Events(Protocol):
         """
         ...
 
-    def unheard(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
+    def unheard(self, ids: Iterable[ContactId], *, parked: bool) -> dict[ContactId, list[Event]]:
         """Every event of theirs that journeys have not heard yet, in the order received.
 
-        Unlike `unprocessed` it holds those behind one that waits for another try: an exit acts
-        from the moment its event was stored.
+        Unlike `unprocessed` it holds those behind one that waits for another try, and, if
+        asked, those that were given up: an exit acts from the moment its event was stored.
         """
+        ...
+
+    def unheard_nameless(self, types: Iterable[str]) -> list[Event]:
+        """Every event of these types that names nobody and that journeys have not heard yet."""
         ...
 
     def lock_without_contact(self, limit: int) -> list[Event]:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from orchestrator.domain.consent import ConsentEntry
-from orchestrator.domain.enrolments import EndReason, EnrolmentUpdate
+from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate
 from orchestrator.domain.flows import Lateness
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
 from orchestrator.domain.journey import Decision, PlannedSend, Situation, advance
 from orchestrator.domain.messages import NewMessage
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
 from orchestrator.services.consent import entries_for_withdrawal
+from orchestrator.services.moving import bring_along
 from orchestrator.services.runs import read_backdrop
 
 BATCH: Final = 200
@@ -23,6 +24,8 @@ LEASE: Final = timedelta(seconds=20)
 TRIES: Final = 5
 CAREFUL: Final = 2
 """From so many tries on a run is advanced alone: it may have killed its worker."""
+HEARING: Final = timedelta(milliseconds=300)
+"""How long a run waits for its person's events to be heard first."""
 RETRY_AFTER: Final = timedelta(seconds=10)
 
 
@@ -35,6 +38,11 @@ class _Outcome:
     consents: list[ConsentEntry] = field(default_factory=list)
     orphans: list[EnrolmentId] = field(default_factory=list)
     failed: list[EnrolmentId] = field(default_factory=list)
+
+
+def _again(run: Enrolment, due_at: datetime) -> EnrolmentUpdate:
+    """The run as it stands, due a little later."""
+    return EnrolmentUpdate(run.id, run.step, run.step_started_at, due_at, run.outputs)
 
 
 class Advancing:
@@ -86,8 +94,10 @@ class Advancing:
     def _advance(self, uow: UnitOfWork, token: str, contacts: Sequence[ContactId]) -> None:
         """Decide and write. People are locked before runs, as everywhere."""
         people = uow.contacts.lock(set(contacts))
-        runs = uow.enrolments.claimed(token, contacts)
+        claimed = uow.enrolments.claimed(token, contacts)
         now = self._clock.now()
+        ready = self._after_hearing(uow, claimed, now)
+        runs = bring_along(uow, self._library, ready, now)
         backdrop = read_backdrop(uow, runs, people)
         outcome = _Outcome()
         for run in runs:
@@ -100,6 +110,18 @@ class Advancing:
             except Exception:  # noqa: BLE001 - one bad run must not hold up the others
                 outcome.failed.append(run.id)
         self._write(uow, outcome, now)
+
+    def _after_hearing(
+        self, uow: UnitOfWork, claimed: Sequence[Enrolment], now: datetime
+    ) -> list[Enrolment]:
+        """The runs whose person has no event left to hear; the others wait for that.
+
+        A run that waits for an event must not give up on one that is stored already.
+        """
+        unheard = uow.events.unheard({run.contact_id for run in claimed}, parked=False)
+        postponed = [run for run in claimed if run.contact_id in unheard]
+        uow.enrolments.save([_again(run, now + HEARING) for run in postponed])
+        return [run for run in claimed if run.contact_id not in unheard]
 
     def _collect(self, outcome: _Outcome, situation: Situation, decision: Decision) -> None:
         if decision.send is not None:

@@ -206,11 +206,13 @@ class _Batch:
         scope = run_facts(
             self.book, names, self.now, {}, self.backdrop.counting(person.id, self.now)
         )
-        return [
+        found = (
             _Entry(flow, key_text(flow.key, scope))
             for flow, trigger in pairs
             if lets_in(flow, trigger, scope)
-        ]
+        )
+        # Two triggers of one flow that take the same event are one entry.
+        return list({(entry.flow.name, entry.key): entry for entry in found}.values())
 
     def hear_person(self, contact_id: ContactId, events: Sequence[Event]) -> None:
         """Hear one person's events in order; after one that raises, the rest wait."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -112,8 +112,8 @@ class Gatekeeper:
         messages = [draft.message for draft in drafts]
         people = uow.contacts.lock({message.contact_id for message in messages})
         now = self._clock.now()
-        waiting = uow.events.unheard(people)
         runs = uow.enrolments.load({message.enrolment_id for message in messages})
+        waiting = self._unheard(uow, people, runs.values())
         events = [event for batch in waiting.values() for event in batch]
         addresses = {
             (channel, address)
@@ -131,6 +131,17 @@ class Gatekeeper:
             rivals=_rivals(uow, messages, now),
             now=now,
         )
+
+    def _unheard(
+        self, uow: UnitOfWork, people: Iterable[ContactId], runs: Iterable[Enrolment]
+    ) -> dict[ContactId, list[Event]]:
+        """What journeys have not heard yet: each person's own events, and those of nobody."""
+        flows = (self._library.book(run.version).flows[run.flow] for run in runs)
+        nameless = uow.events.unheard_nameless({one.event for flow in flows for one in flow.exits})
+        own = uow.events.unheard(people, parked=True)
+        if not nameless:
+            return own
+        return {contact_id: [*own.get(contact_id, ()), *nameless] for contact_id in people}
 
     def _counted(
         self, uow: UnitOfWork, messages: Sequence[Message], now: datetime

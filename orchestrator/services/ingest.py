@@ -142,6 +142,9 @@ def _open(
     people = uow.contacts.lock({row.contact_id for row in rows if row.contact_id})
     checkout_ids = {_text(row, "checkout_id") for row in rows} - {""}
     order_ids = {_text(row, "order_id") for row in rows if row.event.type in ORDER_STATUS} - {""}
+    orders = uow.purchases.orders(order_ids)
+    buyers = {order.contact_id for order in orders.values() if order.contact_id}
+    people |= uow.contacts.lock(buyers - set(people))
     return _Batch(
         uow=uow,
         book=book,
@@ -150,7 +153,7 @@ def _open(
         people=people,
         changes={},
         checkouts=uow.purchases.checkouts(checkout_ids),
-        orders=uow.purchases.orders(order_ids),
+        orders=orders,
         ordered=uow.purchases.ordered_checkouts(checkout_ids),
         emitted=[],
         starting=set(),

@@ -110,13 +110,23 @@ class SqlEvents:
                 found[one.contact_id].append(one)
         return dict(found)
 
-    def unheard(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Event]]:
+    def unheard(self, ids: Iterable[ContactId], *, parked: bool) -> dict[ContactId, list[Event]]:
         """Every event of theirs that journeys have not heard yet, in the order received."""
+        mine = among(self._connection, V.contact_id, ids)
+        events = self._find(mine, _WAITING)
+        if parked:  # asked apart: each of the two has its own small index
+            given_up = self._find(mine, V.parked_at.is_not(None), V.processed_at.is_(None))
+            events = sorted([*events, *given_up], key=lambda one: one.id)
         found: dict[ContactId, list[Event]] = defaultdict(list)
-        for one in self._find(among(self._connection, V.contact_id, ids), _WAITING):
+        for one in events:
             if one.contact_id is not None:
                 found[one.contact_id].append(one)
         return dict(found)
+
+    def unheard_nameless(self, types: Iterable[str]) -> list[Event]:
+        """Every event of these types that names nobody and that journeys have not heard yet."""
+        wanted = sorted(set(types))
+        return self._find(V.contact_id.is_(None), V.type.in_(wanted), _WAITING) if wanted else []
 
     def lock_without_contact(self, limit: int) -> list[Event]:
         """Lock unprocessed events that name nobody, skipping locked ones."""

@@ -139,7 +139,9 @@ async def test_what_did_not_leave_is_tried_again(shop: Shop) -> None:
     await shop.receive("checkout.started", ADA, **checkout())
     await shop.pass_time(hours=1)
     assert shop.outcomes() == [("first", "queued", None)]
-    await shop.pass_time(minutes=2)
+    await shop.pass_time(minutes=1)
+    assert shop.outcomes() == [("first", "queued", None)]
+    await shop.pass_time(minutes=30)
     assert shop.outcomes() == [("first", "sent", None)]
 
 

@@ -19,6 +19,7 @@ from orchestrator.storage.tables.base import (
 from orchestrator.storage.types import ExactDecimal, Json, UtcDateTime
 
 WAITING_EVENT = text("processed_at IS NULL AND parked_at IS NULL")
+PARKED_EVENT = text("parked_at IS NOT NULL")
 
 
 class ContactRow(SQLModel, table=True):
@@ -123,6 +124,13 @@ class EventRow(SQLModel, table=True):
             "id",
             sqlite_where=WAITING_EVENT,
             postgresql_where=WAITING_EVENT,
+        ),
+        Index(
+            "ix_event_contact_parked",
+            "contact_id",
+            "id",
+            sqlite_where=PARKED_EVENT,
+            postgresql_where=PARKED_EVENT,
         ),
         Index("ix_event_contact_type", "contact_id", "type", "occurred_at"),
         HOT,

@@ -157,6 +157,13 @@ def _event() -> None:
 
 
 def _event_indexes() -> None:
+    op.create_index(
+        "ix_event_contact_parked",
+        "event",
+        ["contact_id", "id"],
+        sqlite_where=sa.text("parked_at IS NOT NULL"),
+        postgresql_where=sa.text("parked_at IS NOT NULL"),
+    )
     op.create_index("ix_event_contact_type", "event", ["contact_id", "type", "occurred_at"])
     op.create_index(
         "ix_event_contact_unprocessed",
