@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -67,54 +67,66 @@ class Moving:
             lambda uow: uow.standings.outside(flow.name, version, after, limit)
         )
         if people:
-            await self._database.run(
-                Lane.IMPORT, lambda uow: self._move(uow, flow, version, people)
-            )
+            await self._database.run(Lane.IMPORT, lambda uow: self._move(uow, flow, people))
             progress.after = people[-1]
         if len(people) < limit:
             progress.finished_at = self._clock.now()
         return len(people)
 
-    def _move(
-        self, uow: UnitOfWork, flow: Flow, version: VersionHash, people: Sequence[ContactId]
-    ) -> None:
+    def _move(self, uow: UnitOfWork, flow: Flow, people: Sequence[ContactId]) -> None:
         """People are locked before runs, as everywhere: no step is taken meanwhile."""
         uow.contacts.lock(people)
-        runs = [
-            run
-            for mine in uow.enrolments.live_of(people).values()
-            for run in mine
-            if run.flow == flow.name and run.version != version
-        ]
-        messages = uow.messages.of_enrolments([run.id for run in runs])
-        moves, cancelled = self._decide(flow, version, runs, messages)
-        now = self._clock.now()
-        uow.messages.cancel_waiting(cancelled, CancelledReason.MOVED, now)
-        uow.standings.move(moves, now)
+        live = uow.enrolments.live_of(people)
+        runs = [run for mine in live.values() for run in mine if run.flow == flow.name]
+        bring_along(uow, self._library, runs, self._clock.now())
 
-    def _decide(
-        self,
-        flow: Flow,
-        version: VersionHash,
-        runs: Sequence[Enrolment],
-        messages: Mapping[EnrolmentId, Sequence[Message]],
-    ) -> tuple[list[Move], list[EnrolmentId]]:
-        """Where each run goes, and whose waiting messages belong to a step that is gone."""
-        moves: list[Move] = []
-        cancelled: list[EnrolmentId] = []
-        for run in runs:
-            if run.step is None:
-                moves.append(Move(run.id, version, None))
-                continue
-            old = self._library.book(run.version).flows[run.flow]
-            target = destination(old, flow, run.step)
-            mine = [one for one in messages.get(run.id, ()) if one.step == run.step]
-            if target is None or (target != run.step and _under_way(old, run.step, mine)):
-                continue
-            moves.append(Move(run.id, version, target))
-            if target != run.step:
-                cancelled.append(run.id)
-        return moves, cancelled
+
+def bring_along(
+    uow: UnitOfWork, library: FlowLibrary, runs: Sequence[Enrolment], now: datetime
+) -> list[Enrolment]:
+    """The runs as they are once those that are to move have moved; all locked by the caller.
+
+    Asked before a run takes a step, too: an older version's next step may name a template that
+    is gone since.
+    """
+    version = library.live()
+    flows = library.book(version).flows
+    behind = [
+        run
+        for run in runs
+        if run.version != version
+        and run.flow in flows
+        and flows[run.flow].on_change is OnChange.MOVE_TO_NEW
+    ]
+    if not behind:
+        return list(runs)
+    messages = uow.messages.of_enrolments([run.id for run in behind])
+    moves: dict[EnrolmentId, Move] = {}
+    for run in behind:
+        old = library.book(run.version).flows[run.flow]
+        move = _move_of(run, old, flows[run.flow], version, messages.get(run.id, ()))
+        if move is not None:
+            moves[run.id] = move
+    elsewhere = [run.id for run in behind if run.id in moves and moves[run.id].step != run.step]
+    uow.messages.cancel_waiting(elsewhere, CancelledReason.MOVED, now)
+    uow.standings.move(list(moves.values()), now)
+    return [
+        replace(run, version=version, step=moves[run.id].step) if run.id in moves else run
+        for run in runs
+    ]
+
+
+def _move_of(
+    run: Enrolment, old: Flow, new: Flow, version: VersionHash, messages: Sequence[Message]
+) -> Move | None:
+    """Where a run goes; None where it has to stay with the version it is in."""
+    if run.step is None:
+        return Move(run.id, version, None)
+    target = destination(old, new, run.step)
+    mine = [message for message in messages if message.step == run.step]
+    if target is None or (target != run.step and _under_way(old, run.step, mine)):
+        return None
+    return Move(run.id, version, target)
 
 
 def _under_way(flow: Flow, step: str, messages: Sequence[Message]) -> bool:

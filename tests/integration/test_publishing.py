@@ -234,6 +234,17 @@ async def test_a_step_without_an_id_is_only_a_place(desk: Desk) -> None:
     assert len(shop.provider.sent) == 1
 
 
+async def test_whoever_is_due_before_being_moved_takes_the_new_versions_step(desk: Desk) -> None:
+    shop = desk.shop
+    await shop.receive("checkout.started", ADA, **checkout())
+    await shop.settle()
+    shop.clock.moment += timedelta(hours=1)
+    (desk.templates / "email/cart/reminder.html").unlink()
+    assert not desk.publish(BRAND + MOVING.replace("cart/reminder", "cart/nudge")).refused
+    await shop.settle()
+    assert shop.outcomes() == [("first", "sent", None)]
+
+
 async def test_a_message_in_doubt_keeps_its_run_where_it_is(desk: Desk) -> None:
     shop = desk.shop
     shop.provider.answers = [Delivery(DeliveryOutcome.UNKNOWN)]
