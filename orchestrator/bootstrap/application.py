@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from starlette.types import ASGIApp
 
 from orchestrator.bootstrap.databases import OpenDatabase, open_database
 from orchestrator.bootstrap.library import link_tokens, open_library
+from orchestrator.channels.email.smtp import smtp_provider
+from orchestrator.channels.failover import FailoverProvider
 from orchestrator.channels.outbox import OutboxProvider
-from orchestrator.domain.errors import ConfigurationError
+from orchestrator.channels.urls import ProviderUrl, read_provider_url
 from orchestrator.domain.flows import Channel
 from orchestrator.flowfile.explain import explain_flow
 from orchestrator.observability import PrometheusMetrics
@@ -100,12 +103,24 @@ def providers_of(settings: Settings, clock: Clock) -> dict[Channel, Provider]:
 
 
 def _provider(channel: Channel, urls: tuple[SecretStr, ...], clock: Clock) -> Provider:
-    """The provider of a channel's first URL; failover to the others comes with more of them."""
-    scheme, _, rest = urls[0].get_secret_value().partition(":")
-    if scheme == "outbox":
-        return OutboxProvider(Path(rest or "var/outbox"), clock)
-    name = f"ORCHESTRATOR_{channel.value.upper()}_URL"
-    raise ConfigurationError(f"{name}: {scheme} is not available yet; write outbox:var/outbox")
+    """The provider of a channel, with those it fails over to."""
+    setting = f"ORCHESTRATOR_{channel.value.upper()}_URL"
+    addresses = [read_provider_url(url.get_secret_value(), setting) for url in urls]
+    providers = [_open_provider(channel, address, clock) for address in addresses]
+    if all(isinstance(provider, OutboxProvider) for provider in providers):
+        return providers[0]
+    return FailoverProvider(providers, clock)
+
+
+def _open_provider(channel: Channel, url: ProviderUrl, clock: Clock) -> Provider:
+    if url.scheme == "outbox":
+        return OutboxProvider(Path(url.path or "var/outbox"), clock)
+    if url.scheme == "smtp" and channel is Channel.EMAIL:
+        return smtp_provider(url)
+    known = "outbox:var/outbox"
+    if channel is Channel.EMAIL:
+        known += " or smtp://user:password@host:587"
+    raise url.problem(f"{url.scheme} is not available for {channel.value}; write {known}")
 
 
 def _sources(settings: Settings) -> dict[str, Source]:
@@ -122,7 +137,8 @@ def _sources(settings: Settings) -> dict[str, Source]:
 
 
 def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
-    folders = (p.folder for p in providers.values() if isinstance(p, OutboxProvider))
+    chains = (p.providers if isinstance(p, FailoverProvider) else (p,) for p in providers.values())
+    folders = (p.folder for chain in chains for p in chain if isinstance(p, OutboxProvider))
     return tuple(dict.fromkeys(folders))
 
 
@@ -153,7 +169,7 @@ def assemble(
     tokens = link_tokens(settings, clock)
     metrics = PrometheusMetrics()
     library = open_library(settings, opened)
-    results = Results(database, clock)
+    results = Results(database, clock, random.random)
     intake = Intake(database, library, clock, ids, metrics)
     preferences = Preferences(database, library, clock, ids)
     standing = _standing(library, results)

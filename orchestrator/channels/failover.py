@@ -47,7 +47,7 @@ class Resting:
         else:
             mend = delivery.code == Trouble.CONFIGURATION
             self._until = self._clock.now() + (LONG_REST if mend else REST)
-        return delivery
+        return replace(delivery, provider=self.provider.name)
 
 
 class FailoverProvider:

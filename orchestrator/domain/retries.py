@@ -15,9 +15,7 @@ SPREAD: Final = 0.25
 """By which share a wait may be shorter or longer."""
 
 
-def retry_at(
-    tries: int, now: datetime, asked: timedelta | None, draw: float = 0.5
-) -> datetime | None:
+def retry_at(tries: int, now: datetime, asked: timedelta | None, draw: float) -> datetime | None:
     """The next try after `tries` failed ones, or None when it is time to give up.
 
     Waits grow from 15 seconds, for a hiccup, over one and four minutes, which is what servers

@@ -35,6 +35,9 @@ class Delivery:
     reason: str | None = None
     """For REJECTED: one of the failed reasons."""
     retry_after: timedelta | None = None
+    """Zero when the try was broken off before anything left: it is made again at once."""
+    provider: str | None = None
+    """Who answered, where one of several was asked."""
 
 
 class Provider(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
@@ -53,13 +53,19 @@ class Result:
         """Which try this was, from 1."""
         return self.message.attempts + 1
 
+    @property
+    def answered_by(self) -> str:
+        """The provider that answered, where one of several was asked."""
+        return self.delivery.provider or self.provider
+
 
 class Results:
-    """Gathers results and writes them."""
+    """Gathers results and writes them. `draw` gives numbers from 0 to 1 that spread retries."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, draw: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
+        self._draw = draw
         self._waiting: list[Result] = []
         self._writer: asyncio.Task[None] | None = None
         self._failing = False
@@ -100,7 +106,7 @@ class Results:
         """
 
         def work(uow: UnitOfWork) -> None:
-            write_results(uow, batch, self._clock)
+            write_results(uow, batch, self._clock, self._draw)
 
         try:
             await self._database.run(Lane.RESULTS, work)
@@ -113,10 +119,12 @@ class Results:
         return True
 
 
-def write_results(uow: UnitOfWork, batch: Sequence[Result], clock: Clock) -> None:
+def write_results(
+    uow: UnitOfWork, batch: Sequence[Result], clock: Clock, draw: Callable[[], float]
+) -> None:
     """Settle messages and wake their runs, all in one transaction."""
     now = clock.now()
-    changed = uow.messages.apply([_change(result, now) for result in batch], now)
+    changed = uow.messages.apply([_change(result, now, draw()) for result in batch], now)
     uow.messages.record_attempts([_attempt(result) for result in batch])
     woken = {
         result.message.enrolment_id
@@ -137,7 +145,7 @@ def doubt_expired(uow: UnitOfWork, clock: Clock, limit: int = BATCH) -> int:
     return len(lost)
 
 
-def _change(result: Result, now: datetime) -> MessageChange:
+def _change(result: Result, now: datetime, draw: float) -> MessageChange:
     delivery = result.delivery
     match delivery.outcome:
         case DeliveryOutcome.SENT:
@@ -146,7 +154,7 @@ def _change(result: Result, now: datetime) -> MessageChange:
                 MessageState.SENT,
                 _IN_FLIGHT,
                 sent_at=result.finished_at,
-                provider=result.provider,
+                provider=result.answered_by,
                 provider_id=delivery.provider_id,
                 locale=result.locale,
             )
@@ -158,12 +166,12 @@ def _change(result: Result, now: datetime) -> MessageChange:
                 result.message.id,
                 MessageState.UNKNOWN,
                 _FROM_SENDING,
-                provider=result.provider,
+                provider=result.answered_by,
                 provider_id=delivery.provider_id,
                 locale=result.locale,
             )
         case DeliveryOutcome.RETRY:
-            again = retry_at(result.number, now, delivery.retry_after)
+            again = retry_at(result.number, now, delivery.retry_after, draw)
             if again is None:
                 return _failed(result, FailedReason.PROVIDER_ERROR.value)
             return MessageChange(
@@ -179,7 +187,7 @@ def _failed(result: Result, reason: str) -> MessageChange:
         MessageState.FAILED,
         _IN_FLIGHT,
         reason=reason,
-        provider=result.provider,
+        provider=result.answered_by,
         locale=result.locale,
     )
 
@@ -189,7 +197,7 @@ def _attempt(result: Result) -> Attempt:
     return Attempt(
         message_id=result.message.id,
         number=result.number,
-        provider=result.provider,
+        provider=result.answered_by,
         started_at=result.started_at,
         finished_at=result.finished_at,
         outcome=delivery.outcome.value,

@@ -230,23 +230,27 @@ class _Dialogue(SMTP):
         if answer is None or not await self.give(answer):
             await method(arg)
 
-    async def smtp_DATA(self, arg: str | None) -> None:
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802  # aiosmtpd's word
         if (answer := self.planned("BODY")) is None:
             await super().smtp_DATA(arg)
             return
         await self.push("354 go on")
         await self.give(answer)
 
-    def check_login(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
-    ) -> AuthResult:
+    def check_login(self, *given_by_aiosmtpd: Any) -> AuthResult:
+        data = given_by_aiosmtpd[-1]
         assert isinstance(data, LoginPassword)
         given = (data.login.decode(), data.password.decode())
         return AuthResult(success=given == self.book.login, handled=False)
 
 
 class _Handler:
-    async def handle_DATA(self, server: _Dialogue, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802  # aiosmtpd's word
+        self,
+        server: _Dialogue,
+        session: Session,  # noqa: ARG002  # told by position
+        envelope: Envelope,
+    ) -> str:
         answer = server.planned("DOT") or Answer("250 2.0.0 Ok: queued as ABC123")
         if answer.takes if answer.text is None else answer.text.startswith("2"):
             body = envelope.content
