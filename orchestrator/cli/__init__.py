@@ -17,31 +17,31 @@ from orchestrator.domain.errors import ConfigurationError, OrchestratorError
 FAILED: Final = 1
 MISCONFIGURED: Final = 3
 
-_typer = typer.Typer(
+program = typer.Typer(
     name="orchestrator",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Retention messaging for online shops: journeys in flows.yaml, by email and SMS.",
 )
-_typer.command("run")(run.run)
-_typer.command("init")(run.init)
-_typer.command("send-event")(events.send_event)
-_typer.command("check")(flows.check)
-_typer.command("explain")(flows.explain)
-_typer.command("apply")(apply.apply)
-_typer.command("trigger")(trigger.trigger)
-_typer.command("retry")(messages.retry)
-_typer.add_typer(messages.app, name="messages")
-_typer.add_typer(contacts.app, name="contacts")
-_typer.add_typer(consent.app, name="consent")
-_typer.add_typer(db.app, name="db")
+program.command("run")(run.run)
+program.command("init")(run.init)
+program.command("send-event")(events.send_event)
+program.command("check")(flows.check)
+program.command("explain")(flows.explain)
+program.command("apply")(apply.apply)
+program.command("trigger")(trigger.trigger)
+program.command("retry")(messages.retry)
+program.add_typer(messages.app, name="messages")
+program.add_typer(contacts.app, name="contacts")
+program.add_typer(consent.app, name="consent")
+program.add_typer(db.app, name="db")
 
 
 def app() -> None:
     """The `orchestrator` command: what is expected to go wrong ends in one clear line."""
     try:
-        _typer()
+        program()
     except ConfigurationError as error:
         _complain(error)
         sys.exit(MISCONFIGURED)

@@ -40,7 +40,7 @@ def run(
     """Run the daemon: web, journeys and delivery in one process, until it is told to stop."""
     from orchestrator import daemon
     from orchestrator.bootstrap.application import build
-    from orchestrator.daemon.processes import command_of_worker, supervise
+    from orchestrator.daemon.supervision import command_of_worker, supervise
     from orchestrator.observability import configure_logging
 
     if write_secrets:
