@@ -166,7 +166,6 @@ def assemble(
     """Put a daemon together around an open database and the providers given."""
     database, clock, ids = opened.database, opened.clock, opened.ids
     secret_keys = [key.get_secret_value() for key in settings.secret_key]
-    tokens = link_tokens(settings, clock)
     metrics = PrometheusMetrics()
     library = open_library(settings, opened)
     results = Results(database, clock, random.random)
@@ -174,23 +173,7 @@ def assemble(
     preferences = Preferences(database, library, clock, ids)
     standing = _standing(library, results)
     access = _access(settings, secret_keys)
-    parts = WebParts(
-        clock=clock,
-        database=database,
-        library=library,
-        links=tokens,
-        metrics=metrics,
-        access=access,
-        pages=PageEnvironment(PAGES),
-        sources=_sources(settings),
-        submit=intake.submit,
-        unsubscribe=preferences.unsubscribe,
-        ready=standing.reasons,
-        explain=explain_flow,
-        public_url=settings.base_url,
-        bind_host=settings.host,
-        outbox=_outboxes(providers),
-    )
+    web = _web(settings, opened, library, intake, preferences, standing, metrics, access, providers)
     return App(
         settings=settings,
         alone=sqlite_file(settings.database_url.get_secret_value()) is not None,
@@ -207,10 +190,42 @@ def assemble(
         dispatching=Dispatching(database, library, providers, results, clock, ids, metrics),
         results=results,
         providers=providers,
-        web=create_app(parts),
+        web=web,
         access=access,
         signer=HmacCheckpointSigner(secret_keys),
         standing=standing,
+    )
+
+
+def _web(  # one argument per collaborator: WebParts names them
+    settings: Settings,
+    opened: OpenDatabase,
+    library: VersionLibrary,
+    intake: Intake,
+    preferences: Preferences,
+    standing: Standing,
+    metrics: PrometheusMetrics,
+    access: Access,
+    providers: Mapping[Channel, Provider],
+) -> ASGIApp:
+    return create_app(
+        WebParts(
+            clock=opened.clock,
+            database=opened.database,
+            library=library,
+            links=link_tokens(settings, opened.clock),
+            metrics=metrics,
+            access=access,
+            pages=PageEnvironment(PAGES),
+            sources=_sources(settings),
+            submit=intake.submit,
+            unsubscribe=preferences.unsubscribe,
+            ready=standing.reasons,
+            explain=explain_flow,
+            public_url=settings.base_url,
+            bind_host=settings.host,
+            outbox=_outboxes(providers),
+        )
     )
 
 
