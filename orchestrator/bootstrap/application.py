@@ -172,8 +172,7 @@ def assemble(
     intake = Intake(database, library, clock, ids, metrics)
     preferences = Preferences(database, library, clock, ids)
     standing = _standing(library, results)
-    access = _access(settings, secret_keys)
-    web = _web(settings, opened, library, intake, preferences, standing, metrics, access, providers)
+    web = _web(settings, opened, library, intake, preferences, standing, metrics, providers)
     return App(
         settings=settings,
         alone=sqlite_file(settings.database_url.get_secret_value()) is not None,
@@ -191,7 +190,7 @@ def assemble(
         results=results,
         providers=providers,
         web=web,
-        access=access,
+        access=_access(settings),
         signer=HmacCheckpointSigner(secret_keys),
         standing=standing,
     )
@@ -205,7 +204,6 @@ def _web(  # one argument per collaborator: WebParts names them
     preferences: Preferences,
     standing: Standing,
     metrics: PrometheusMetrics,
-    access: Access,
     providers: Mapping[Channel, Provider],
 ) -> ASGIApp:
     return create_app(
@@ -215,7 +213,7 @@ def _web(  # one argument per collaborator: WebParts names them
             library=library,
             links=link_tokens(settings, opened.clock),
             metrics=metrics,
-            access=access,
+            access=_access(settings),
             pages=PageEnvironment(PAGES),
             sources=_sources(settings),
             submit=intake.submit,
@@ -229,8 +227,9 @@ def _web(  # one argument per collaborator: WebParts names them
     )
 
 
-def _access(settings: Settings, secret_keys: list[str]) -> Access:
+def _access(settings: Settings) -> Access:
     token = settings.admin_token
+    secret_keys = [key.get_secret_value() for key in settings.secret_key]
     return Access(secret_keys, token.get_secret_value() if token else None)
 
 
