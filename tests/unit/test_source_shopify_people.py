@@ -223,6 +223,13 @@ def test_a_consent_webhook_that_cannot_be_read_says_nothing(said: Any) -> None:
     assert (event.type, event.consent) == ("contact.updated", {"email": UNKNOWN})
 
 
+def test_a_yes_for_an_address_that_cannot_be_read_subscribes_nobody() -> None:
+    event = read(EMAIL_TOPIC, body_of("email_consent", email_address="not an address"))
+    assert (event.type, event.consent) == ("contact.updated", {"email": UNKNOWN})
+    event = read(SMS_TOPIC, body_of("sms_consent", phone="call me"))
+    assert (event.type, event.consent) == ("contact.updated", {"sms": UNKNOWN})
+
+
 def test_a_customer_without_an_address_is_known_by_id() -> None:
     event = read(EMAIL_TOPIC, body_of("email_consent", email_address=""))
     assert contact(event)["id"] == "7300001"

@@ -224,12 +224,12 @@ def _consent(channel: str, webhook: Webhook) -> Told:
         name, address = "phone", first(body.get("phone"))
     said = said_by_state(consent, webhook.now, address) or Said()
     contact = without_nothing({"id": first(body.get("customer_id"), body.get("id")), name: address})
+    person = with_consent(contact, {channel: said}, webhook.normalise_phone)
     kind = {
         ConsentAnswer.YES: "contact.subscribed",
         ConsentAnswer.NO: "contact.unsubscribed",
         ConsentAnswer.UNKNOWN: "contact.updated",
-    }[said.answer]
-    person = with_consent(contact, {channel: said}, webhook.normalise_phone)
+    }[ConsentAnswer(person["consent"][channel])]
     data = {**person["data"], "marketing_consent": dict(consent)}
     return Told(kind, {**person, "data": data}, (consent.get("consent_updated_at"),))
 
