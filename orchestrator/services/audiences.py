@@ -26,7 +26,7 @@ from orchestrator.services.entering import Door, Wish, enter_people
 
 EVERY: Final = timedelta(minutes=5)
 """How long after the end of one look at a segment the next begins."""
-BATCH: Final = 250
+BATCH: Final = 100
 """People who join in one transaction."""
 WINDOW: Final = 2_000
 """People looked at by one query; it holds up no writer."""

@@ -145,6 +145,8 @@ def enter_people(uow: UnitOfWork, door: Door, wish: Wish) -> list[EnrolmentId]:
 def key_for(door: Door, backdrop: Backdrop, wish: Wish, person: Contact) -> str | None:
     """The key under which a person enters; None where the flow's audience leaves them out."""
     flow = wish.flow
+    if flow.audience is None and flow.key is None:
+        return wish.key
     names = backdrop.names(door.book, person, wish.event, door.now)
     counter = backdrop.counting(person.id, door.now)
     scope = run_facts(door.book, names, door.now, {}, counter)

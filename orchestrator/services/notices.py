@@ -8,7 +8,7 @@ from orchestrator.domain.flows import Flow, FlowBook, PolicyChangeTrigger
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
 from orchestrator.services.entering import Door, Wish, enter_people
 
-BATCH: Final = 250
+BATCH: Final = 100
 """People who enter in one transaction."""
 
 
