@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestrator.cli import _typer
+from orchestrator.cli import program
 from orchestrator.domain.enrolments import Enrolment
 from orchestrator.domain.errors import NotFound
 from orchestrator.services.entering import Door
@@ -129,7 +129,7 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("ORCHESTRATOR_DATABASE_URL", url)
         monkeypatch.setenv("ORCHESTRATOR_SECRET_KEY", "k" * 40)
         monkeypatch.setenv("ORCHESTRATOR_SUPPRESSION_KEY", "s" * 40)
-        return CliRunner().invoke(_typer, list(arguments))
+        return CliRunner().invoke(program, list(arguments))
 
     return run
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator.bootstrap.files import read_files
-from orchestrator.cli import _typer
+from orchestrator.cli import program
 from orchestrator.daemon.edits import Edits
 from orchestrator.domain.messages import MessageState
 from orchestrator.ports import Delivery, DeliveryOutcome
@@ -332,7 +332,7 @@ def apply(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setenv("ORCHESTRATOR_DATABASE_URL", url)
     monkeypatch.setenv("ORCHESTRATOR_SECRET_KEY", "k" * 40)
     monkeypatch.setenv("ORCHESTRATOR_SUPPRESSION_KEY", "s" * 40)
-    return lambda *arguments: CliRunner().invoke(_typer, ["apply", *arguments])
+    return lambda *arguments: CliRunner().invoke(program, ["apply", *arguments])
 
 
 async def test_apply_tells_the_revision_and_what_changed(
