@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import traceback
 from urllib.parse import quote
 
 import pytest
@@ -59,12 +60,13 @@ def test_any_account_survives_percent_encoding(user: str, password: str) -> None
 
 @given(st.text(string.printable, max_size=30))
 def test_any_text_is_an_address_or_a_problem_that_names_the_setting(text: str) -> None:
+    problem = ""
     try:
         read_provider_url(f"smtp://u:{SECRET}{text}", SETTING)
     except ConfigurationError as error:
-        assert str(error).startswith(SETTING)
-        assert SECRET not in str(error)
-        assert error.__suppress_context__
+        problem = "".join(traceback.format_exception(error))
+    assert SECRET not in problem
+    assert not problem or SETTING in problem
 
 
 @pytest.mark.parametrize(

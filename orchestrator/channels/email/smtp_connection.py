@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -348,7 +349,8 @@ def _tls_reason(error: BaseException) -> str | None:
 
 
 def _system_reason(error: OSError) -> str:
-    """The system's own words: the library's sentences hold nothing more."""
-    cause = error.__cause__
-    found = cause if isinstance(cause, OSError) and cause.strerror else error
-    return cleaned(found.strerror or "the connection was lost")
+    """The system's own words; the library's sentence where it has none."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if cause.errno and cause.errno > 0:
+        return os.strerror(cause.errno)
+    return cleaned(cause.strerror or str(cause))
