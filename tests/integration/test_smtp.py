@@ -135,6 +135,15 @@ async def test_an_address_beyond_ascii_needs_a_server_that_takes_it() -> None:
         assert len(server.inbox) == int(utf8)
 
 
+async def test_a_sender_that_is_none_is_the_operators_to_mend(
+    server: SmtpServer, provider: SmtpProvider
+) -> None:
+    delivery = await provider.send(number(1), mail(return_path="nobody"))
+    assert (delivery.outcome, delivery.code) == (RETRY, "sender")
+    assert "brand.email" in (delivery.detail or "")
+    assert server.connections == 0
+
+
 @pytest.mark.parametrize(
     "address",
     ["", "ada", "a@b\r\nRSET", "<ada@example.com>", "a b@c.example", f"{'a' * 65}@b.example"],
@@ -175,6 +184,8 @@ async def test_a_mail_above_the_servers_limit_is_not_offered() -> None:
         ("DATA", "451 later", RETRY, "451"),
         ("DATA", "554 no", REJECTED, "554"),
         ("DATA", DROP, RETRY, "dropped"),
+        ("DATA", "250 what", RETRY, "protocol"),
+        ("DOT", "354 what", UNKNOWN, "protocol"),
         ("DOT", "451 later", RETRY, "451"),
         ("DOT", "421 closing", RETRY, "421"),
         ("DOT", "554 5.7.1 spam", REJECTED, "554"),
@@ -437,6 +448,19 @@ async def test_connections_are_never_more_than_allowed(server: SmtpServer) -> No
     assert server.most_open == 3
     assert server.connections == 3
     assert len(set(server.bodies)) == 30
+
+
+async def test_connections_on_their_way_out_count_too(
+    server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "MOST_CARRIED", 2)
+    provider = provider_of(server, "tls=none&connections=2")
+    server.each_time(QUIT=slow(0.01))
+    deliveries = await asyncio.gather(*(provider.send(number(n), numbered(n)) for n in range(20)))
+    await provider.close()
+    assert {delivery.outcome for delivery in deliveries} == {SENT}
+    assert server.most_open == 2
+    assert server.connections == 10
 
 
 async def test_an_unused_connection_is_closed(

@@ -19,7 +19,7 @@ from orchestrator.channels.email.smtp_connection import (
     Tls,
     wire_form,
 )
-from orchestrator.channels.email.smtp_replies import Stage, interrupted, rejected, to_mend
+from orchestrator.channels.email.smtp_replies import MEND_PAUSE, Stage, interrupted, rejected
 from orchestrator.channels.trouble import FRESH, Trouble
 from orchestrator.channels.urls import CONNECTIONS, ProviderUrl, read_provider_url
 from orchestrator.domain.identifiers import MessageId
@@ -60,7 +60,6 @@ class SmtpProvider:
         self._free = asyncio.Semaphore(connections)
         self._idle: dict[SmtpConnection, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._closed = False
 
     async def send(self, message_id: MessageId, message: RenderedMessage) -> Delivery:
         """Hand a mail over. The server's name for it is its provider_id, if it tells one."""
@@ -84,7 +83,6 @@ class SmtpProvider:
 
     async def close(self) -> None:
         """Let what is under way finish, then say goodbye on every connection."""
-        self._closed = True
         for _ in range(self.connections):
             await self._free.acquire()
         for connection in list(self._idle):
@@ -101,16 +99,20 @@ class SmtpProvider:
         then a new one is tried at once.
         """
         deadline = began + self._timeouts.before_dot
+        if _is_late(began):
+            return _late()
         if (waiting := self._take()) is not None:
             delivery = await waiting.carry(envelope, deadline)
             self._put(waiting)
             if not waiting.went_stale(delivery):
                 return delivery
+        if self._closing:  # they count among the connections until they are gone
+            await asyncio.wait(self._closing)
         fresh = SmtpConnection(self._server, self._timeouts)
         try:
             if (failure := await fresh.open()) is not None:
                 return failure
-            if asyncio.get_running_loop().time() - began > FRESH.total_seconds():
+            if _is_late(began):
                 # The connection is kept: the next try will not have to wait for it.
                 return _late()
             return await fresh.carry(envelope, deadline)
@@ -158,7 +160,9 @@ def envelope_of(message: RenderedMessage) -> Envelope | Delivery:
     """
     sender = _mailbox(str(message.details.get("return_path") or parseaddr(message.sender)[1]))
     if sender is None:
-        return to_mend("the sender's address is none that mail can come from")
+        # Not `configuration`: another flow may have another sender.
+        detail = "the sender's address is none that mail can come from: mend brand.email"
+        return Delivery(DeliveryOutcome.RETRY, code="sender", detail=detail, retry_after=MEND_PAUSE)
     recipient = _mailbox(message.envelope_to)
     if recipient is None:
         return rejected(FailedReason.INVALID_ADDRESS, "not an address that mail can be sent to")
@@ -234,6 +238,10 @@ def _mailbox(address: str) -> str | None:
     return mailbox if len(mailbox.encode()) <= _LONGEST_ADDRESS else None
 
 
+def _is_late(began: float) -> bool:
+    return asyncio.get_running_loop().time() - began > FRESH.total_seconds()
+
+
 def _late() -> Delivery:
-    code, detail = Trouble.LATE.value, "connecting took long: the gate has to look again"
+    code, detail = Trouble.LATE.value, "getting a connection took long: the gate looks again"
     return Delivery(DeliveryOutcome.RETRY, code=code, detail=detail, retry_after=timedelta())

@@ -34,7 +34,9 @@ from orchestrator.ports import Delivery
 
 _PROCEED: Final = 354
 _COMPLETED: Final = 2
-_CLOSING: Final = 421
+_CLOSING: Final = "421"
+_LAST_WORDS: Final = frozenset({_CLOSING, Trouble.PROTOCOL.value})
+"""Codes after which nothing more can be said on a connection."""
 _DRAIN_LOOK: Final = 0.005
 """Seconds between looks at a body that the network takes slowly; most bodies need none."""
 _BARE_END: Final = re.compile(rb"\r\n|\r|\n")
@@ -140,7 +142,7 @@ class SmtpConnection:
         try:
             async with asyncio.timeout_at(deadline):
                 refusal = await self._offer(envelope)
-            return refusal or await self._settle(envelope.recipient)
+            delivery = refusal or await self._settle(envelope.recipient)
         except asyncio.CancelledError:
             self.abort()
             return interrupted(self._stage, Trouble.CANCELLED)
@@ -149,10 +151,13 @@ class SmtpConnection:
             return self._failure(error, envelope.recipient)
         finally:
             self._forget_answer()
+        if delivery.code in _LAST_WORDS:
+            self.abort()
+        return delivery
 
     def went_stale(self, delivery: Delivery) -> bool:
         """Whether it was gone before the first command of the message that got `delivery`."""
-        gone = delivery.code in {Trouble.DROPPED.value, str(_CLOSING)}
+        gone = delivery.code in {Trouble.DROPPED.value, _CLOSING}
         return gone and self._stage is Stage.MAIL
 
     async def close(self) -> None:
@@ -253,10 +258,7 @@ class SmtpConnection:
         await asyncio.wait({self._answer}, timeout=self._timeouts.after_dot)
         if not self._answer.done():
             raise TimeoutError
-        reply = self._answer.result()
-        if reply.code == _CLOSING:
-            self.abort()
-        return delivery_of(Stage.DOT, reply, recipient)
+        return delivery_of(Stage.DOT, self._answer.result(), recipient)
 
     def _unfit(self, envelope: Envelope) -> Delivery | None:
         """What the server's extensions rule out before anything is sent."""
@@ -302,9 +304,9 @@ class SmtpConnection:
         return interrupted(self._stage, Trouble.PROTOCOL, type(error).__name__)
 
     def _forget_answer(self) -> None:
-        if self._answer is not None:
-            self._answer.cancel()
-            self._answer = None
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.cancel() and not answer.cancelled():
+            answer.exception()  # looked at, or asyncio complains that nobody did
 
 
 async def _read_reply(protocol: SMTPProtocol) -> Reply:
