@@ -19,7 +19,7 @@ from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, Ver
 from orchestrator.domain.journey import awaited_types, hear, key_text
 from orchestrator.domain.messages import CancelledReason
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
-from orchestrator.services.entering import Door, end_replaced
+from orchestrator.services.entering import Door, EntryKey, end_replaced
 from orchestrator.services.runs import Backdrop, read_backdrop
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ EXITED: Final = EndReason.EXITED.value
 class _Plan:
     """What hearing a batch of events comes to, written at once at the end."""
 
-    begun: list[NewEnrolment] = field(default_factory=list)
+    begun: dict[EntryKey, NewEnrolment] = field(default_factory=dict)
     noted: dict[EnrolmentId, Mapping[str, Any]] = field(default_factory=dict)
     woken: set[EnrolmentId] = field(default_factory=set)
     ended: list[EnrolmentId] = field(default_factory=list)
@@ -256,7 +256,10 @@ class _Batch:
             return
         if admitted.replaces is not None:
             self._restart(person.id, admitted.replaces)
-        self.plan.begun.append(admitted.run)
+        place: EntryKey = (entry.flow.name, person.id, entry.key)
+        if place in self.plan.begun:
+            self.write()  # the one that began and ended in this batch must not stand in its way
+        self.plan.begun[place] = admitted.run
         self.live.setdefault(person.id, []).append(_as_live(admitted.run))
 
     def _restart(self, person: ContactId, running: EnrolmentId) -> None:
@@ -268,9 +271,9 @@ class _Batch:
     def write(self) -> None:
         """Write what has been planned so far, in an order that keeps every key unique."""
         plan, uow = self.plan, self.uow
-        begun = {run.id for run in plan.begun}
+        begun = {run.id for run in plan.begun.values()}
         uow.enrolments.end([one for one in plan.ended if one not in begun], EXITED, self.now)
-        uow.enrolments.insert(plan.begun)
+        uow.enrolments.insert(list(plan.begun.values()))
         uow.enrolments.note(plan.noted)
         uow.enrolments.end([one for one in plan.ended if one in begun], EXITED, self.now)
         uow.messages.cancel_waiting(plan.ended, CancelledReason.EXITED, self.now)
