@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -184,6 +185,28 @@ async def test_of_two_processes_one_does_the_work(shop: Shop) -> None:
         assert not uow.audiences.advance(first)
     await look(shop)
     assert len(shop.runs(ADA)) == 1
+
+
+async def test_processes_side_by_side_let_everybody_in_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("BATCH", 4), ("WINDOW", 3), ("WINDOWS", 1)):
+        monkeypatch.setattr(audiences, name, size)
+    people = [f"p{number}@example.com" for number in range(20)]
+    for email in people:
+        await buy(shop, email, 2)
+    shop.publish(
+        BRAND
+        + VIP.replace("{segment: vip}", "{segment: vip, current: enter}").replace(
+            "    steps:", "    reenter: always\n    steps:"
+        )
+    )
+    await shop.settle()
+    app = shop.app
+    others = [Segments(app.database, app.library, shop.clock, UuidIds()) for _ in range(3)]
+    for _ in range(20):
+        await asyncio.gather(*(one.run_once() for one in others))
+    assert [run.entry for email in people for run in shop.runs(email)] == [1] * len(people)
 
 
 def watched(condition: str, current: Current = Current.SKIP, more: str = "") -> Watched:
