@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, time
 from decimal import Decimal
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -117,19 +118,19 @@ class _Rounds:
 
 def _bounded(value: T) -> T:
     limit = MAX_OUTPUT if isinstance(value, str) else MAX_RANGE
-    if isinstance(value, str | list | tuple) and len(value) > limit:
+    if isinstance(value, (str, list, tuple)) and len(value) > limit:
         raise SecurityError("a text or list made in the template grows too large")
     return value
 
 
 def _joined(parts: Iterable[str]) -> str:
     chunks: list[str] = []
-    size = 0
-    for part in parts:
-        size += len(part)
+    size, coming = 0, iter(parts)
+    while some := list(islice(coming, 50)):
+        size += sum(map(len, some))
         if size > MAX_OUTPUT:
             raise SecurityError(f"the result is larger than {MAX_OUTPUT:,} characters")
-        chunks.append(part)
+        chunks += some
     return "".join(chunks)
 
 
@@ -162,7 +163,7 @@ def _range(*bounds: int) -> range:
 
 
 def _is_none(value: object) -> bool:
-    return value is None or isinstance(value, NoFacts | NoList)
+    return value is None or isinstance(value, (NoFacts, NoList))
 
 
 class _Rewrite(NodeTransformer):
@@ -334,7 +335,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
 
 def _shown(value: Any) -> Any:
-    return "" if _is_none(value) else value
+    return "" if value is None or isinstance(value, (NoFacts, NoList)) else value
 
 
 def _ordinary(value: object) -> bool:

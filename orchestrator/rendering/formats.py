@@ -34,6 +34,7 @@ def money(value: object, currency: str | None, locale: str) -> str:
     return format_currency(amount, currency.upper(), locale=_locale(locale))
 
 
+@lru_cache(maxsize=1024, typed=True)
 def quantity(value: object, locale: str) -> str:
     """A number without needless decimals; none is empty."""
     amount = number(value)

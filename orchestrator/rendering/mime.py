@@ -200,12 +200,18 @@ def _part(subtype: str, content: str) -> bytes:
     if beyond * _BASE64_ABOVE > len(data):
         encoding, body = "base64", _base64(data.replace(b"\n", b"\r\n"))
     else:
-        encoding, body = "quoted-printable", b2a_qp(data).replace(b"\n", b"\r\n")
+        encoding, body = "quoted-printable", b"\r\n".join(map(_quoted, data.split(b"\n")))
     head = (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
     return head.encode() + body + b"\r\n"
+
+
+@lru_cache(maxsize=2048)
+def _quoted(line: bytes) -> bytes:
+    """One line, quoted-printable. Most are the template's own, the same in every mail."""
+    return b2a_qp(line).replace(b"\n", b"\r\n")
 
 
 _BEYOND_ASCII: Final = bytes(range(128, 256))

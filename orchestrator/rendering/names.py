@@ -91,7 +91,7 @@ def number(value: object) -> Decimal | None:
     if value is None or isinstance(value, bool):
         return None
     try:
-        decimal = Decimal(str(value))
+        decimal = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation:
         return None
     if not decimal.is_finite() or abs(decimal.adjusted()) > MAX_EXPONENT:

@@ -6,8 +6,8 @@ Data in it is escaped, so `<` always begins a tag that a template's author wrote
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import unescape
-from textwrap import TextWrapper
 from typing import Final
 
 WIDTH: Final = 78
@@ -28,13 +28,6 @@ _PARAGRAPHS: Final = frozenset(
 _LINES: Final = frozenset("div tr li dt dd hr pre".split())
 _HIDDEN: Final = frozenset("style script head title".split())
 
-_wrapper = TextWrapper(
-    WIDTH, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
-)
-_item_wrapper = TextWrapper(
-    WIDTH, break_long_words=False, break_on_hyphens=False, subsequent_indent="  "
-)
-
 
 def to_line(markup: str) -> str:
     """One line without markup, control characters or doubled spaces: a subject, a preheader."""
@@ -47,8 +40,10 @@ def to_text(markup: str) -> str:
     flow = _BREAKS.sub(_break, "".join(_pieces(markup)))
     for raw in flow.split("\n"):
         line = " ".join(raw.split())
-        wrapper = _item_wrapper if line.startswith("- ") else _wrapper
-        lines.extend(wrapper.wrap(line) if len(line) > WIDTH else [line])
+        if len(line) > WIDTH:
+            lines.extend(_wrapped(line))
+        else:
+            lines.append(line)
     return _tidy(lines)
 
 
@@ -81,11 +76,26 @@ def _pieces(markup: str) -> list[str]:
     return pieces
 
 
+def _wrapped(line: str) -> Iterator[str]:
+    """Lines no longer than they have to be; those of a list's entry stand beneath its words."""
+    indent = "  " if line.startswith("- ") else ""
+    kept, *others = line.split(" ")
+    for word in others:
+        if len(kept) + 1 + len(word) <= WIDTH:
+            kept = f"{kept} {word}"
+        else:
+            yield kept
+            kept = indent + word
+    yield kept
+
+
 def _break(match: re.Match[str]) -> str:
     return "\n\n" if _PARAGRAPH in match[0] else "\n"
 
 
 def _words(text: str) -> str:
+    if "&" not in text and (text.isprintable() or text.isspace()):
+        return text if text.isprintable() else " "
     return _CONTROL.sub("", unescape(_SPACE.sub(" ", text)))
 
 
