@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import string
 import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from orchestrator.channels.email.smtp import SmtpProvider, smtp_provider
+from orchestrator.bootstrap.application import providers_of
+from orchestrator.channels.email.smtp import _OPTIONS, SmtpProvider, smtp_provider
 from orchestrator.channels.email.smtp_connection import MailServer, Tls
+from orchestrator.channels.failover import FailoverProvider
+from orchestrator.channels.outbox import OutboxProvider
 from orchestrator.channels.urls import read_provider_url
 from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.flows import Channel
+from orchestrator.ports import Provider
+from orchestrator.settings import Settings
 
 SETTING = "ORCHESTRATOR_EMAIL_URL"
 SECRET = "s3cret-word"
@@ -151,3 +161,51 @@ def test_sixteen_connections_unless_told_otherwise() -> None:
 
 def test_this_host_calls_itself_as_it_is_told() -> None:
     assert server("smtp://host?tls=none&helo=mail.example.com").hello == "mail.example.com"
+
+
+def test_every_option_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "channels.md").read_text()
+    for option in _OPTIONS:
+        assert f"| `{option}` |" in page
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def providers(**urls: str) -> dict[Channel, Provider]:
+    key = SecretStr("a key that is long enough")
+    lists: dict[str, Any] = {
+        name: tuple(map(SecretStr, url.split(","))) for name, url in urls.items()
+    }
+    made = Settings(secret_key=(key,), suppression_key=key, _env_file=None, **lists)
+    return providers_of(made, _Clock())
+
+
+def test_a_comma_list_is_the_order_of_failover() -> None:
+    chain = providers(email_url="smtp://a?tls=none,smtp://b?tls=none,outbox:var/x")[Channel.EMAIL]
+    assert isinstance(chain, FailoverProvider)
+    assert [one.name for one in chain.providers] == ["smtp", "smtp", "outbox"]
+
+
+def test_one_server_alone_is_given_rest_too() -> None:
+    assert isinstance(providers(email_url="smtp://a?tls=none")[Channel.EMAIL], FailoverProvider)
+
+
+def test_a_single_outbox_stands_alone() -> None:
+    assert isinstance(providers()[Channel.SMS], OutboxProvider)
+
+
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [
+        ("email_url", "pigeon://coop"),
+        ("sms_url", "smtp://host"),
+        ("email_url", f"smtp://{SECRET}@h"),
+    ],
+)
+def test_what_a_channel_cannot_use_names_its_setting(setting: str, url: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"ORCHESTRATOR_{setting.upper()}") as caught:
+        providers(**{setting: url})
+    assert SECRET not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,14 @@ def test_an_answer_means(
     code, _, text = answer.partition(" ")
     found = delivery_of(stage, Reply(int(code), text))
     assert (found.outcome, found.reason, found.retry_after) == (outcome, reason, pause)
+
+
+def test_the_page_names_every_code_and_pause() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "channels.md").read_text()
+    for trouble in Trouble:
+        assert f"`{trouble.value}`" in page
+    assert MEND_PAUSE == timedelta(minutes=15)
+    assert FULL_PAUSE == timedelta(hours=1)
 
 
 @given(stages, replies)
