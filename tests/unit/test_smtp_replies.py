@@ -112,8 +112,8 @@ def test_the_page_names_every_code_and_pause() -> None:
     page = (Path(__file__).parents[2] / "docs" / "channels.md").read_text()
     for trouble in Trouble:
         assert f"`{trouble.value}`" in page
-    assert MEND_PAUSE == timedelta(minutes=15)
-    assert FULL_PAUSE == timedelta(hours=1)
+    assert timedelta(minutes=15) == MEND_PAUSE
+    assert timedelta(hours=1) == FULL_PAUSE
 
 
 @given(stages, replies)
