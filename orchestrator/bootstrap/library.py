@@ -34,5 +34,8 @@ def open_library(settings: Settings, opened: OpenDatabase) -> VersionLibrary:
 def _compile(source: str, name: str) -> FlowBook:
     book = load_text(source, name).book
     if book is None:
-        raise NotFound(f"a published version of {name} can no longer be read")
+        raise NotFound(
+            f"a published version of {name} can no longer be read by this program; "
+            "`orchestrator check` says why, `orchestrator apply` publishes it anew"
+        )
     return book

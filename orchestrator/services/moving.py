@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from orchestrator.domain.enrolments import Enrolment
+from orchestrator.domain.errors import NotFound
 from orchestrator.domain.flows import Flow, OnChange, SendStep
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, VersionHash
 from orchestrator.domain.messages import WAITING_STATES, CancelledReason, Message
@@ -103,7 +104,10 @@ def bring_along(
     messages = uow.messages.of_enrolments([run.id for run in behind])
     moves: dict[EnrolmentId, Move] = {}
     for run in behind:
-        old = library.book(run.version).flows[run.flow]
+        try:
+            old = library.book(run.version).flows[run.flow]
+        except NotFound:
+            continue  # nobody can read any more where this run stands
         move = _move_of(run, old, flows[run.flow], version, messages.get(run.id, ()))
         if move is not None:
             moves[run.id] = move

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from orchestrator.domain.errors import NotFound
 from orchestrator.domain.findings import Finding, Severity, has_errors
 from orchestrator.domain.flows import FlowBook, OnChange
 from orchestrator.domain.identifiers import VersionHash
 from orchestrator.domain.moves import Use, destination, templates_ahead
 from orchestrator.ports import Clock, Database, Standing, StoredVersion, UnitOfWork
 from orchestrator.services.versions import Candidate, VersionLibrary
+
+log = logging.getLogger(__name__)
 
 LAST_TRY: Final = "publishing"
 """The watermark under which the newest try to publish is kept."""
@@ -57,11 +61,6 @@ class Published:
     findings: tuple[Finding, ...] = ()
     changes: Changes = Changes()
 
-    @property
-    def refused(self) -> bool:
-        """Whether what was live before has stayed live because of errors."""
-        return self.version is None
-
 
 def publish(
     database: Database, library: VersionLibrary, candidate: Candidate, by: str, clock: Clock
@@ -71,7 +70,7 @@ def publish(
     One with errors is refused, and so is one that leaves people nowhere to go. Whatever comes
     of it is remembered for `last_try`. `by` says who published: `start`, `file`, `apply`.
     """
-    library.refresh()
+    _follow(library)
     findings = (*candidate.findings, *_stranded(database, library, candidate))
     if candidate.book is None or has_errors(findings):
         refused = Published(None, library.revision, changed=False, findings=findings)
@@ -91,6 +90,14 @@ def publish(
         if done is not None:
             library.refresh()
             return published
+
+
+def _follow(library: VersionLibrary) -> None:
+    """Know the live version, if this program can read it: a newer one may refuse what was live."""
+    try:
+        library.refresh()
+    except NotFound:
+        log.warning("the live version can no longer be read; whatever is sound replaces it")
 
 
 def _go_live(
@@ -144,7 +151,7 @@ def _stranded(
     Read beside the writers: who enters in this very moment goes the old version's way, and
     that has been looked at if anybody else was on it.
     """
-    if candidate.book is None or not library.revision:
+    if candidate.book is None:
         return ()
     with database.read() as uow:
         standing = uow.standings.runs()
@@ -153,7 +160,10 @@ def _stranded(
     needed: dict[tuple[str, Use], int] = defaultdict(int)
     lost: list[Finding] = []
     for place in standing:
-        old = library.book(place.version).flows[place.flow]
+        try:
+            old = library.book(place.version).flows[place.flow]
+        except NotFound:
+            continue  # nobody can read any more what these runs were to do
         new = book.flows.get(place.flow)
         if new is None or new.on_change is OnChange.FINISH_OLD:
             for use in templates_ahead(old, place.step):

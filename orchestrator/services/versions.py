@@ -74,13 +74,15 @@ class VersionLibrary:
 
     def renderer(self, version: VersionHash) -> Renderer:
         """The renderer of a version's templates and brand; raises NotFound."""
-        if version not in self._renderers:
+        known = self._renderers.get(version)
+        if known is None:
             book = self.book(version)
             with self._lock:
-                if version not in self._renderers:
-                    templates = self._templates[version]
-                    self._renderers[version] = self._make_renderer(book, templates)
-        return self._renderers[version]
+                known = self._renderers.get(version)
+                if known is None:
+                    known = self._make_renderer(book, self._templates[version])
+                    self._renderers[version] = known
+        return known
 
     def templates(self, version: VersionHash) -> Mapping[str, str]:
         """The template sources of a version, by path; raises NotFound."""
@@ -95,6 +97,10 @@ class VersionLibrary:
             return False
         self._fetch(newest[1])
         self.revision, self._live = newest
+        with self._lock:  # messages are rendered with the live templates alone
+            self._renderers = {
+                version: one for version, one in self._renderers.items() if version == newest[1]
+            }
         return True
 
     def _fetch(self, version: VersionHash) -> None:

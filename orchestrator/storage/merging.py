@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, and_, func, insert, select, update
 
 from orchestrator.domain.enrolments import EndReason
 from orchestrator.domain.identifiers import ContactId, shard_of
 from orchestrator.domain.messages import CancelledReason
-from orchestrator.storage.batches import AnyRow, rows_of
+from orchestrator.storage.batches import AnyRow, insert_new, rows_of
 from orchestrator.storage.enrolments import SqlEnrolments
 from orchestrator.storage.messages import SqlMessages
 from orchestrator.storage.tables import (
@@ -29,6 +29,8 @@ from orchestrator.storage.tables import (
     enrolment,
     event,
     message,
+    segment_member,
+    segment_watch,
     shop_order,
 )
 
@@ -36,6 +38,7 @@ Refold = Callable[[Sequence[ContactId], datetime], object]
 
 C: Final = contact.c
 E: Final = enrolment.c
+S: Final = segment_member.c
 _SHARDED: Final = (message, event)
 """Tables of the contact's shard; runs apart, whose entries are numbered anew."""
 _NAMED: Final = (contact_identity, checkout, shop_order, coupon)
@@ -62,6 +65,7 @@ def merge(
     """Move everything of `merged` to `kept` and record it; `kind` of identity told."""
     _join_consent(connection, kept, merged, now, refold)
     _join_enrolments(connection, kept, merged, now)
+    _join_segments(connection, kept, merged)
     for table in _SHARDED:
         _give(connection, table, kept, merged, shard=shard_of(kept))
     for table in _NAMED:
@@ -135,6 +139,23 @@ def _give_enrolments(connection: Connection, kept: ContactId, merged: ContactId)
         .where(E.id == new.c.id)
         .values(contact_id=kept, shard=shard_of(kept), entry=new.c.entry)
     )
+
+
+def _join_segments(connection: Connection, kept: ContactId, merged: ContactId) -> None:
+    """Whoever was known inside a segment is no newcomer under the other's id."""
+    mine = (
+        select(S.flow, S.segment, S.since)
+        .join(
+            segment_watch,
+            and_(segment_watch.c.flow == S.flow, segment_watch.c.segment == S.segment),
+        )
+        .where(S.contact_id == merged)
+    )
+    rows = [
+        {**row, "contact_id": kept, "shard": shard_of(kept)}
+        for row in connection.execute(mine.order_by(S.flow, S.segment)).mappings()
+    ]
+    insert_new(connection, segment_member, rows, S.contact_id)
 
 
 def _join_contact(

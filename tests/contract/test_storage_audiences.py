@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.events import ContactFields
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, VersionHash
 from orchestrator.flowfile import load_text
@@ -142,6 +143,24 @@ def test_a_watch_is_forgotten_after_its_members(
         assert unit.audiences.forget("hello", "finns", 2) == 1
         assert unit.audiences.forget("hello", "finns", 2) == 0
         assert unit.audiences.watches() == []
+
+
+def test_a_member_who_is_merged_stays_a_member_under_the_id_that_is_kept(
+    world: Any, database: Any, finns: Any, watch: Any
+) -> None:
+    kept, merged = people(world, "sf")
+    now = world.clock.now()
+    with database.transaction() as unit:
+        unit.audiences.advance(watch)
+        unit.audiences.join(finns, watch, [merged], now)
+        both = ContactFields(id="1", email="p0@example.com")
+        unit.contacts.resolve([both, ContactFields(id="1", email="p1@example.com")], now)
+        assert unit.contacts.load([merged])[merged].merged_into == kept
+    change(world, [kept], country="FI")
+    with database.transaction() as unit:
+        found = unit.audiences.compare(finns, watch, now, 9, 9)
+        assert (found.joined, found.left) == ((), (merged,))
+        assert unit.audiences.join(finns, watch, [kept], now) == []
 
 
 def test_people_come_in_the_order_of_ids_as_of_a_moment(world: Any, database: Any) -> None:

@@ -15,8 +15,10 @@ from typer.testing import CliRunner, Result
 from orchestrator.bootstrap.files import read_files
 from orchestrator.cli import program
 from orchestrator.daemon.edits import Edits
+from orchestrator.domain.errors import NotFound
+from orchestrator.domain.identifiers import VersionHash
 from orchestrator.domain.messages import MessageState
-from orchestrator.ports import Delivery, DeliveryOutcome
+from orchestrator.ports import Delivery, DeliveryOutcome, StoredVersion
 from orchestrator.services.publishing import Published, last_try, publish
 from orchestrator.services.versions import VersionLibrary
 from tests.integration.shop import BRAND, CART, ROOT, Shop, checkout
@@ -82,7 +84,7 @@ def messages_of(published: Published) -> list[str]:
 
 async def test_a_broken_edit_changes_nothing_and_its_findings_are_kept(desk: Desk) -> None:
     done = desk.publish(BRAND + CART.replace("wait: 1 hour", "wait: 1 huor"))
-    assert done.refused
+    assert done.version is None
     assert desk.revision() == 1
     with desk.shop.app.database.read() as uow:
         told = last_try(uow)
@@ -117,6 +119,21 @@ async def test_publishing_the_same_again_changes_nothing(desk: Desk) -> None:
     assert desk.revision() == 1
 
 
+async def test_a_live_version_that_this_program_cannot_read_can_be_replaced(desk: Desk) -> None:
+    shop = desk.shop
+    await shop.receive("checkout.started", ADA, **checkout())
+    await shop.settle()
+    library = shop.app.library
+    with shop.app.database.transaction() as uow:
+        unreadable = StoredVersion(VersionHash("0" * 64), "flows.yaml", "flows: [", {})
+        uow.versions.save(unreadable, shop.clock.now())
+        assert uow.versions.publish(unreadable.hash, 1, "newer", shop.clock.now())
+    with pytest.raises(NotFound, match="can no longer be read by this program"):
+        library.refresh()
+    done = desk.publish(BRAND + CART.replace("1 hour", "2 hours"))
+    assert (done.revision, done.version) == (3, library.live())
+
+
 async def test_another_process_follows_what_was_published(desk: Desk, shop: Shop) -> None:
     library = shop.app.library
     other = VersionLibrary(shop.app.database, library._compile, library._make_renderer)
@@ -134,7 +151,7 @@ async def test_a_removed_step_is_finished_by_those_who_entered_with_it(desk: Des
     shop = desk.shop
     await shop.receive("checkout.started", ADA, **checkout())
     await shop.pass_time(hours=2)
-    assert not desk.publish(BRAND + CART.partition("      - wait: 1 day")[0]).refused
+    assert desk.publish(BRAND + CART.partition("      - wait: 1 day")[0]).version is not None
     await shop.receive("checkout.started", BEA, **checkout("c2"))
     await shop.pass_time(days=2)
     assert [mail.envelope_to for _, mail in shop.provider.sent] == [ADA, ADA, BEA] or [
@@ -159,7 +176,7 @@ async def test_a_template_that_people_inside_still_need_cannot_be_removed(desk: 
     assert desk.revision() == 1
     await shop.pass_time(days=2)
     assert len(shop.provider.sent) == 4
-    assert not desk.publish(shorter).refused
+    assert desk.publish(shorter).version is not None
 
 
 async def test_a_template_of_a_waiting_message_cannot_be_removed(desk: Desk) -> None:
@@ -206,7 +223,7 @@ async def test_a_step_that_is_gone_must_name_its_successor(desk: Desk) -> None:
     assert '2 people are at the step "first" of the flow "cart"' in found
     assert "moved: {first: NEW_STEP}" in found
     named = renamed.replace("    steps:\n", "    moved: {first: hello}\n    steps:\n")
-    assert not desk.publish(BRAND + named).refused
+    assert desk.publish(BRAND + named).version is not None
     await move(shop)
     assert [reason for _, state, reason in shop.outcomes() if state == "cancelled"] == ["moved"] * 2
     await shop.settle()
@@ -228,7 +245,7 @@ async def test_a_step_without_an_id_is_only_a_place(desk: Desk) -> None:
     (found,) = messages_of(desk.publish(BRAND + before))
     assert 'at the step "1"' in found
     named = before.replace("    steps:\n", '    moved: {"1": "2"}\n    steps:\n')
-    assert not desk.publish(BRAND + named).refused
+    assert desk.publish(BRAND + named).version is not None
     await move(shop)
     await shop.pass_time(hours=1)
     assert len(shop.provider.sent) == 1
@@ -240,7 +257,7 @@ async def test_whoever_is_due_before_being_moved_takes_the_new_versions_step(des
     await shop.settle()
     shop.clock.moment += timedelta(hours=1)
     (desk.templates / "email/cart/reminder.html").unlink()
-    assert not desk.publish(BRAND + MOVING.replace("cart/reminder", "cart/nudge")).refused
+    assert desk.publish(BRAND + MOVING.replace("cart/reminder", "cart/nudge")).version is not None
     await shop.settle()
     assert shop.outcomes() == [("first", "sent", None)]
 
