@@ -179,7 +179,8 @@ class Shop:
         file.write_text(flows)
         read = read_files(file, ROOT / "templates")
         assert read.candidate.publishable, read.candidate.findings
-        publish(self.app.database, self.app.library, read.candidate, "test", self.clock)
+        done = publish(self.app.database, self.app.library, read.candidate, "test", self.clock)
+        assert done.version is not None, done.findings
 
 
 @contextmanager
