@@ -13,6 +13,7 @@ from orchestrator.domain.errors import PermanentError, TransientError
 from orchestrator.domain.facts import output_names
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import MessageId
+from orchestrator.domain.messages import Message
 from orchestrator.ports import (
     Clock,
     Database,
@@ -90,7 +91,6 @@ class Dispatching:
         """Wait for what is being sent, and record it."""
         if self._sending:
             await asyncio.wait(self._sending)
-        await self._results.flush()
 
     def _claim(self, uow: UnitOfWork, token: str, limit: int) -> list[RenderRequest]:
         """Lease due messages and read what they are rendered from."""
@@ -187,26 +187,29 @@ class Dispatching:
             )
 
     async def _send(self, channel: Channel, draft: Draft) -> None:
-        """Hand one message over and pass its result on."""
-        provider = self._providers[channel]
-        started_at = self._clock.now()
+        """Hand one message over and record its result; only then is its connection free."""
         try:
-            if draft.rendered is None:  # the gate lets only rendered drafts pass
-                return
-            delivery = await _handed_over(provider, draft.message.id, draft.rendered)
+            if draft.rendered is not None:  # the gate lets only rendered drafts pass
+                await self._results.store(
+                    await self._result(channel, draft.message, draft.rendered)
+                )
         finally:
             self._free[channel].release()
+
+    async def _result(self, channel: Channel, message: Message, body: RenderedMessage) -> Result:
+        provider = self._providers[channel]
+        started_at = self._clock.now()
+        delivery = await _handed_over(provider, message.id, body)
         outcome = delivery.outcome.value
         self._metrics.count("deliveries", channel=channel.value, outcome=outcome)
-        result = Result(
-            message=draft.message,
-            locale=draft.rendered.locale,
+        return Result(
+            message=message,
+            locale=body.locale,
             provider=provider.name,
             delivery=delivery,
             started_at=started_at,
             finished_at=self._clock.now(),
         )
-        await self._results.add(result)
 
 
 async def _handed_over(

@@ -27,7 +27,7 @@ from orchestrator.ports import (
 log = logging.getLogger(__name__)
 
 BATCH: Final = 200
-GATHER: Final = 0.05
+GATHER: Final = 0.005
 """Seconds for which results gather before they are written together."""
 AGAIN: Final = 1.0
 """Seconds between tries while results cannot be stored."""
@@ -66,7 +66,7 @@ class Results:
         self._database = database
         self._clock = clock
         self._draw = draw
-        self._waiting: list[Result] = []
+        self._waiting: list[tuple[Result, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -75,28 +75,30 @@ class Results:
         """Whether results are known only to this process, because storing them failed."""
         return self._failing
 
-    async def add(self, result: Result) -> None:
-        """Take a result; it is written within a moment."""
-        self._waiting.append(result)
+    async def store(self, result: Result) -> None:
+        """Write a result, together with others; returns once that is done.
+
+        Whoever waits for it keeps the connection: were it given away sooner, more messages
+        than there are connections would be in doubt after a crash.
+        """
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append((result, written))
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_soon(), name="results")
+            self._writer = asyncio.create_task(self._write_all(), name="results")
+        await written
 
-    async def flush(self) -> None:
-        """Write what has been taken."""
-        if self._writer is not None and not self._writer.done():
-            await self._writer
-        await self._write_soon(gather=0)
-
-    async def _write_soon(self, gather: float = GATHER) -> None:
+    async def _write_all(self) -> None:
         while self._waiting:
-            if len(self._waiting) < BATCH:
-                await asyncio.sleep(gather)
+            await asyncio.sleep(GATHER)
             batch = self._waiting[:BATCH]
-            self._failing = not await self._write(batch)
+            self._failing = not await self._write([result for result, _ in batch])
             if self._failing:
                 await asyncio.sleep(AGAIN)
-            else:
-                del self._waiting[: len(batch)]
+                continue
+            del self._waiting[: len(batch)]
+            for _, written in batch:
+                if not written.done():
+                    written.set_result(None)
 
     async def _write(self, batch: Sequence[Result]) -> bool:
         """Whether a batch has been dealt with.
