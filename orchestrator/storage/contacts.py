@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select, update
@@ -13,7 +14,7 @@ from orchestrator.domain.contacts import Contact, OrderHistory, Resolution
 from orchestrator.domain.events import ContactFields
 from orchestrator.domain.identifiers import ContactId
 from orchestrator.ports.runtime import Ids
-from orchestrator.storage.batches import AnyRow, among, lock_rows, rows_of
+from orchestrator.storage.batches import AnyRow, listed, listing, lock_rows, rows_of
 from orchestrator.storage.merging import Refold
 from orchestrator.storage.resolution import Resolver
 from orchestrator.storage.tables import contact, contact_identity
@@ -51,7 +52,8 @@ class SqlContacts:
 
     def load(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
         """Contacts by id; ids that do not exist are left out."""
-        return self._read(_people().where(among(self._connection, C.id, ids)))
+        dialect = self._connection.dialect.name
+        return self._read(_people_by_id(dialect), {"ids": listing(dialect, C.id, ids)})
 
     def page(self, after: ContactId | None, limit: int) -> list[Contact]:
         """Up to `limit` contacts in the order of their ids, beyond `after`."""
@@ -91,12 +93,19 @@ class SqlContacts:
             .values(updated_at=now)
         )
 
-    def _read(self, wanted: Select[Any]) -> dict[ContactId, Contact]:
-        return {row.id: _contact(row) for row in self._connection.execute(wanted)}
+    def _read(
+        self, wanted: Select[Any], values: Mapping[str, Any] | None = None
+    ) -> dict[ContactId, Contact]:
+        return {row.id: _contact(row) for row in self._connection.execute(wanted, values)}
 
 
 def _people() -> Select[Any]:
     return select(contact, _EXTERNAL_ID.label("external_id"))
+
+
+@cache
+def _people_by_id(dialect: str) -> Select[Any]:
+    return _people().where(listed(dialect, C.id))
 
 
 def _contact(row: AnyRow) -> Contact:

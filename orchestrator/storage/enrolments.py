@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -14,12 +15,14 @@ from sqlalchemy import (
     Update,
     and_,
     any_,
+    bindparam,
     case,
     func,
     or_,
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.domain.enrolments import Enrolment, EnrolmentUpdate, LastEntry, NewEnrolment
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, shard_of
@@ -27,13 +30,14 @@ from orchestrator.storage.batches import (
     AnyRow,
     among,
     insert_new,
+    listed,
+    listing,
     lock_rows,
-    on_postgresql,
     rows_of,
     takes_locks,
 )
 from orchestrator.storage.tables import enrolment
-from orchestrator.storage.types import moment
+from orchestrator.storage.types import UtcDateTime, moment
 
 E: Final = enrolment.c
 _FIELDS: Final = (
@@ -64,7 +68,9 @@ _UPDATED: Final = (
     E.end_reason,
 )
 _LIVE: Final = E.ended_at.is_(None)
+_AT: Final = bindparam("at", type_=UtcDateTime())
 MOST_PARKED: Final = 1000
+_ANY_TRIES: Final = 1000
 _FREED: Final = {"lease_until": None, "lease_token": None}
 
 
@@ -136,15 +142,14 @@ class SqlEnrolments:
         Each claim counts as a try, so that a run which kills its worker is noticed; with
         `tries` only runs with so many of them behind them are taken.
         """
-        claim = claim_statement(self._connection, now, limit, tries).values(
-            lease_until=now + lease, lease_token=token, attempts=E.attempts + 1
-        )
-        return list(self._connection.scalars(claim.returning(E.contact_id)))
+        tried = tries or range(_ANY_TRIES)
+        values = {**_claim(now, limit, tried), "until": now + lease, "by": token}
+        return list(self._connection.scalars(_claiming(self._connection.dialect.name), values))
 
     def park_exhausted(self, now: datetime, tries: int) -> int:
         """Park due runs with `tries` tries behind them that nobody works on; returns how many."""
-        exhausted = claim_statement(self._connection, now, MOST_PARKED, range(tries, 1000))
-        done = self._connection.execute(exhausted.values(parked_at=now, **_FREED))
+        values = _claim(now, MOST_PARKED, range(tries, _ANY_TRIES))
+        done = self._connection.execute(_parking(self._connection.dialect.name), values)
         return done.rowcount
 
     def claimed(self, token: str, ids: Iterable[ContactId]) -> list[Enrolment]:
@@ -186,10 +191,12 @@ class SqlEnrolments:
         is changing only if the row as it was before fits the condition, and a run under way
         was due before.
         """
-        if (statement := self._live(ids)) is not None:
-            self._connection.execute(
-                statement.values(due_at=case((E.due_at <= now, E.due_at), else_=moment(now)))
-            )
+        wanted = list(ids)
+        if wanted:
+            self._lock(wanted)
+            dialect = self._connection.dialect.name
+            values = {"ids": listing(dialect, E.id, wanted), "at": now}
+            self._connection.execute(_waking(dialect), values)
 
     def note(self, outputs: Mapping[EnrolmentId, Mapping[str, Any]]) -> None:
         """Replace the outputs of live runs; nothing else of them changes."""
@@ -231,7 +238,9 @@ class SqlEnrolments:
 
     def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:
         """Runs by id."""
-        rows = self._connection.execute(_runs().where(among(self._connection, E.id, ids)))
+        dialect = self._connection.dialect.name
+        wanted = {"ids": listing(dialect, E.id, ids)}
+        rows = self._connection.execute(_runs_by_id(dialect), wanted)
         return {row.id: _enrolment(row) for row in rows}
 
     def of_contact(self, contact_id: ContactId) -> list[Enrolment]:
@@ -268,10 +277,13 @@ class SqlEnrolments:
         return update(enrolment).where(among(self._connection, E.id, wanted), _LIVE)
 
 
-def claim_statement(
-    connection: Connection, now: datetime, limit: int, tries: Sequence[int] | None = None
-) -> Update:
-    """An update of up to `limit` due runs that nobody works on, oldest first.
+def _claim(now: datetime, limit: int, tries: Sequence[int]) -> dict[str, Any]:
+    """The values of a statement on `_due`."""
+    return {"at": now, "most": limit, "fewest": min(tries), "greatest": max(tries)}
+
+
+def _due(dialect: str) -> Update:
+    """An update of up to `most` due runs that nobody works on, oldest first.
 
     Each condition of the partial index is spelt out, so that both planners take it.
     """
@@ -282,32 +294,57 @@ def claim_statement(
             due.c.ended_at.is_(None),
             due.c.parked_at.is_(None),
             due.c.due_at.is_not(None),
-            due.c.due_at <= now,
-            or_(due.c.lease_until.is_(None), due.c.lease_until <= now),
-            *([] if tries is None else [due.c.attempts.between(min(tries), max(tries))]),
+            due.c.due_at <= _AT,
+            or_(due.c.lease_until.is_(None), due.c.lease_until <= _AT),
+            due.c.attempts.between(bindparam("fewest"), bindparam("greatest")),
         )
         .order_by(due.c.due_at)
-        .limit(limit)
+        .limit(bindparam("most"))
         .with_for_update(skip_locked=True)
     )
-    return update(enrolment).where(one_of(connection, E.id, ids))
+    return update(enrolment).where(one_of(dialect, E.id, ids))
+
+
+@cache
+def _claiming(dialect: str) -> ReturningUpdate[Any]:
+    until = bindparam("until", type_=UtcDateTime())
+    claim = _due(dialect).values(
+        lease_until=until, lease_token=bindparam("by"), attempts=E.attempts + 1
+    )
+    return claim.returning(E.contact_id)
+
+
+@cache
+def _parking(dialect: str) -> Update:
+    return _due(dialect).values(parked_at=_AT, **_FREED)
 
 
 def one_of(
-    connection: Connection, member: ColumnElement[Any], ids: Select[tuple[Any]]
+    dialect: str, member: ColumnElement[Any], ids: Select[tuple[Any]]
 ) -> ColumnElement[bool]:
     """`member IN (select)`, the select run exactly once.
 
     As a plain IN PostgreSQL may put it inside a nested loop, run it again for every row and
     lock more rows than its limit.
     """
-    if on_postgresql(connection):
+    if dialect == "postgresql":
         return member == any_(func.array(ids.scalar_subquery()))
     return member.in_(ids)
 
 
 def _runs() -> Select[Any]:
     return select(*_FIELDS)
+
+
+@cache
+def _runs_by_id(dialect: str) -> Select[Any]:
+    return _runs().where(listed(dialect, E.id))
+
+
+@cache
+def _waking(dialect: str) -> Update:
+    woken = update(enrolment).where(listed(dialect, E.id), _LIVE)
+    return woken.values(due_at=case((E.due_at <= _AT, E.due_at), else_=_AT))
 
 
 def _enrolment(row: AnyRow) -> Enrolment:

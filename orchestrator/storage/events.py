@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from orchestrator.domain.events import Event
 from orchestrator.domain.expressions import Value
 from orchestrator.domain.identifiers import ContactId, EventId, shard_of
 from orchestrator.ports.people import NewEvent
 from orchestrator.ports.runtime import Clock
-from orchestrator.storage.batches import AnyRow, among, insert_new, rows_of
+from orchestrator.storage.batches import AnyRow, among, insert_new, listed, listing, rows_of
 from orchestrator.storage.expression_sql import count_statement
 from orchestrator.storage.tables import contact, event, event_key
 from orchestrator.storage.types import moment
@@ -112,10 +124,11 @@ class SqlEvents:
 
     def unheard(self, ids: Iterable[ContactId], *, parked: bool) -> dict[ContactId, list[Event]]:
         """Every event of theirs that journeys have not heard yet, in the order received."""
-        mine = among(self._connection, V.contact_id, ids)
-        events = self._find(mine, _WAITING)
+        dialect = self._connection.dialect.name
+        mine = {"ids": listing(dialect, V.contact_id, ids)}
+        events = self._events(_unheard(dialect), mine)
         if parked:  # asked apart: each of the two has its own small index
-            given_up = self._find(mine, V.parked_at.is_not(None), V.processed_at.is_(None))
+            given_up = self._events(_given_up(dialect), mine)
             events = sorted([*events, *given_up], key=lambda one: one.id)
         found: dict[ContactId, list[Event]] = defaultdict(list)
         for one in events:
@@ -126,7 +139,7 @@ class SqlEvents:
     def unheard_nameless(self, types: Iterable[str]) -> list[Event]:
         """Every event of these types that names nobody and that journeys have not heard yet."""
         wanted = sorted(set(types))
-        return self._find(V.contact_id.is_(None), V.type.in_(wanted), _WAITING) if wanted else []
+        return self._events(_NAMELESS, {"types": wanted}) if wanted else []
 
     def lock_without_contact(self, limit: int) -> list[Event]:
         """Lock unprocessed events that name nobody, skipping locked ones."""
@@ -154,7 +167,9 @@ class SqlEvents:
 
     def load(self, ids: Iterable[EventId]) -> dict[EventId, Event]:
         """Events by id."""
-        return {one.id: one for one in self._find(among(self._connection, V.id, ids))}
+        dialect = self._connection.dialect.name
+        wanted = {"ids": listing(dialect, V.id, ids)}
+        return {one.id: one for one in self._events(_events_by_id(dialect), wanted)}
 
     def of_contact(
         self, contact_id: ContactId, limit: int, before: EventId | None = None
@@ -190,8 +205,35 @@ class SqlEvents:
         )
 
     def _find(self, *conditions: ColumnElement[bool]) -> list[Event]:
-        wanted = select(*_FIELDS).where(*conditions).order_by(V.id)
-        return [_event(row) for row in self._connection.execute(wanted)]
+        return self._events(_wanted(*conditions))
+
+    def _events(self, wanted: Select[Any], values: Mapping[str, Any] | None = None) -> list[Event]:
+        return [_event(row) for row in self._connection.execute(wanted, values)]
+
+
+def _wanted(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(*_FIELDS).where(*conditions).order_by(V.id)
+
+
+@cache
+def _events_by_id(dialect: str) -> Select[Any]:
+    return _wanted(listed(dialect, V.id))
+
+
+@cache
+def _unheard(dialect: str) -> Select[Any]:
+    return _wanted(listed(dialect, V.contact_id), _WAITING)
+
+
+@cache
+def _given_up(dialect: str) -> Select[Any]:
+    mine = listed(dialect, V.contact_id)
+    return _wanted(mine, V.parked_at.is_not(None), V.processed_at.is_(None))
+
+
+_NAMELESS: Final = _wanted(
+    V.contact_id.is_(None), V.type.in_(bindparam("types", expanding=True)), _WAITING
+)
 
 
 def _ripe(columns: Any, now: datetime) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, select, tuple_, update
@@ -29,6 +30,7 @@ from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, shard_of
 from orchestrator.ports.ledger import CheckpointSigner
 from orchestrator.storage import ledger_checkpoints, ledger_verify
+from orchestrator.storage.batches import listed, listing
 from orchestrator.storage.ledger_rows import BATCH, record_of, rows_of, state_of, survivors
 from orchestrator.storage.tables import consent_record, consent_state, consent_subject
 
@@ -39,6 +41,12 @@ _FOLDED: Final = [
     for column in consent_record.c
     if column.name not in ("personal", "salt", "commitment", "previous", "hash", "redacted_at")
 ]
+
+
+@cache
+def _states_of(dialect: str) -> Select[Any]:
+    mine = select(consent_state).where(listed(dialect, consent_state.c.contact_id))
+    return mine.order_by(consent_state.c.channel, consent_state.c.topic)
 
 
 def _new_salt() -> str:
@@ -64,11 +72,9 @@ class SqlConsents:
     def states(self, ids: Iterable[ContactId]) -> dict[ContactId, list[ConsentState]]:
         """The current states of contacts."""
         found: dict[ContactId, list[ConsentState]] = {contact_id: [] for contact_id in ids}
-        for row in self._rows(
-            select(consent_state).order_by(consent_state.c.channel, consent_state.c.topic),
-            consent_state.c.contact_id,
-            found,
-        ):
+        dialect = self._connection.dialect.name
+        wanted = {"ids": listing(dialect, consent_state.c.contact_id, found)}
+        for row in self._connection.execute(_states_of(dialect), wanted):
             state = state_of(row)
             found[state.contact_id].append(state)
         return found

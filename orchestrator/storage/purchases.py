@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Table, Text, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, Select, Table, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from orchestrator.domain.identifiers import shard_of
 from orchestrator.domain.purchases import CheckoutState, OrderState
-from orchestrator.storage.batches import AnyRow, among, insert_into, takes_locks
+from orchestrator.storage.batches import AnyRow, among, insert_into, listed, listing, takes_locks
 from orchestrator.storage.tables import checkout, shop_order
 
 K: Final = checkout.c
@@ -59,7 +60,7 @@ class SqlPurchases:
         """Insert or replace."""
         self._save(shop_order, [_order_row(one) for one in states])
 
-    def _locked(self, table: Table, columns: Sequence[Any], ids: Iterable[str]) -> list[AnyRow]:
+    def _locked(self, table: Table, columns: tuple[Any, ...], ids: Iterable[str]) -> list[AnyRow]:
         wanted = sorted(set(ids))
         if not wanted:
             return []
@@ -70,13 +71,11 @@ class SqlPurchases:
             rows += self._rows(table, columns, missing)
         return rows
 
-    def _rows(self, table: Table, columns: Sequence[Any], ids: Sequence[str]) -> list[AnyRow]:
-        wanted = (
-            select(*columns).where(among(self._connection, table.c.id, ids)).order_by(table.c.id)
-        )
-        if takes_locks(self._connection):
-            wanted = wanted.with_for_update()
-        return list(self._connection.execute(wanted))
+    def _rows(self, table: Table, columns: tuple[Any, ...], ids: Sequence[str]) -> list[AnyRow]:
+        dialect = self._connection.dialect.name
+        wanted = _rows_by_id(dialect, table, columns, locked=takes_locks(self._connection))
+        values = {"ids": listing(dialect, table.c.id, ids)}
+        return list(self._connection.execute(wanted, values))
 
     def _reserve(self, table: Table, ids: Sequence[str]) -> None:
         """Lock ids that have no row yet: whoever comes second then finds the row of the first.
@@ -101,6 +100,14 @@ class SqlPurchases:
 
 
 _SALT: Final = {"checkout": 1, "shop_order": 2}
+
+
+@cache
+def _rows_by_id(
+    dialect: str, table: Table, columns: tuple[Any, ...], *, locked: bool
+) -> Select[Any]:
+    wanted = select(*columns).where(listed(dialect, table.c.id)).order_by(table.c.id)
+    return wanted.with_for_update() if locked else wanted
 
 
 def _checkout_row(state: CheckoutState) -> dict[str, Any]:

@@ -6,16 +6,18 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, or_, select
 
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import shard_of
-from orchestrator.storage.batches import insert_into, rows_of
+from orchestrator.storage.batches import insert_into, recorded, recording
 from orchestrator.storage.tables import suppression
 
 S: Final = suppression.c
+_ADDRESS: Final = (S.channel, S.address_hash)
 
 
 class SqlSuppressions:
@@ -28,18 +30,12 @@ class SqlSuppressions:
     def find(self, addresses: Iterable[tuple[Channel, str]]) -> dict[tuple[Channel, str], bool]:
         """Suppressed addresses; True where the suppression is hard (stops every class)."""
         asked = {(one[0].value, self._hash(*one)): one for one in addresses}
-        wanted = rows_of(
-            self._connection,
-            (S.channel, S.address_hash),
-            [{"channel": channel, "address_hash": digest} for channel, digest in asked],
+        dialect = self._connection.dialect.name
+        wanted = [{"channel": channel, "address_hash": digest} for channel, digest in asked]
+        found = self._connection.execute(
+            _among_addresses(dialect), {"rows": recording(dialect, _ADDRESS, wanted)}
         )
-        found = select(S.channel, S.address_hash, S.hard).join(
-            wanted, (S.channel == wanted.c.channel) & (S.address_hash == wanted.c.address_hash)
-        )
-        return {
-            asked[row.channel, row.address_hash]: row.hard
-            for row in self._connection.execute(found)
-        }
+        return {asked[row.channel, row.address_hash]: row.hard for row in found}
 
     def add(
         self, channel: Channel, address: str, *, reason: str, hard: bool, source: str, now: datetime
@@ -68,3 +64,11 @@ class SqlSuppressions:
         """HMAC-SHA-256 (RFC 2104) of channel and address: without the key it tells nothing."""
         message = f"{channel.value}:{address}".encode()
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+
+@cache
+def _among_addresses(dialect: str) -> Select[Any]:
+    wanted = recorded(dialect, _ADDRESS)
+    return select(*_ADDRESS, S.hard).join(
+        wanted, (S.channel == wanted.c.channel) & (S.address_hash == wanted.c.address_hash)
+    )
