@@ -24,6 +24,7 @@ from orchestrator.domain.flows import (
     SegmentTrigger,
     SendStep,
     WaitForStep,
+    WaitUntilStep,
     WithdrawStep,
 )
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId, VersionHash
@@ -141,7 +142,8 @@ def test_the_shop_has_the_five_journeys_as_they_are_meant() -> None:
         *("welcome", "abandoned_cart", "review_request", "win_back", "privacy_notice"),
     ]
     triggers = {name: flow.triggers[0] for name, flow in flows.items()}
-    assert triggers["welcome"] == EventTrigger("contact.subscribed")
+    assert isinstance(triggers["welcome"], EventTrigger)
+    assert triggers["welcome"].event == "contact.subscribed"
     assert triggers["abandoned_cart"] == EventTrigger("checkout.started")
     assert triggers["review_request"] == EventTrigger("order.delivered")
     assert triggers["win_back"] == SegmentTrigger("lapsed")
@@ -172,7 +174,8 @@ def test_the_win_back_ends_by_leaving_people_in_peace() -> None:
 
 def test_the_quick_start_is_the_cart_journey_in_a_hurry() -> None:
     shipped, hurried = (book(name).flows["abandoned_cart"] for name in FILES)
-    assert [type(step) for step in shipped.steps] == [type(step) for step in hurried.steps]
+    by_day = [type(step) for step in shipped.steps if not isinstance(step, WaitUntilStep)]
+    assert by_day == [type(step) for step in hurried.steps]
     assert [s.template for s in shipped.steps if isinstance(s, SendStep)] == [
         s.template for s in hurried.steps if isinstance(s, SendStep)
     ]
