@@ -282,8 +282,13 @@ def _after_quote(source: Source, problem: SyntaxProblem) -> Slip | None:
     if not found or found.start("value") >= problem.column - 1:
         return None
     column = found.start("value") + 1
-    slip = quoted(line, problem.line, column, found["value"].rstrip(), "")
-    opener = found["value"][0]
+    value = found["value"].rstrip()
+    opener = value[0]
+    slip = quoted(line, problem.line, column, value, "")
+    if opener in "'\"" and value.endswith(opener) and value[1:-1].count(opener) % 2:
+        # 'It's here': the outer two are quotes, the one between is part of the text.
+        corrected = line[: column - 1] + quote(value[1:-1])
+        slip = Slip(problem.line, column, "", f"write {corrected.strip()}", corrected=corrected)
     what = "the closing quote" if opener in "'\"" else f'the closing "{CLOSERS.get(opener, "")}"'
     return Slip(
         problem.line,
@@ -291,6 +296,26 @@ def _after_quote(source: Source, problem: SyntaxProblem) -> Slip | None:
         f"text goes on after {what}",
         f"put the whole value in quotes: {slip.hint.removeprefix('write ')}",
         corrected=slip.corrected,
+    )
+
+
+def _first_dash(source: Source, problem: SyntaxProblem) -> Slip | None:
+    """The first item of a list lacks the `- ` that the next one has."""
+    line = source.line(problem.line)
+    number = problem.line - 1
+    first = source.line(number)
+    own = _indentation(line)
+    opened = number > 1 and _line_above(source, number).rstrip().endswith(":")
+    alike = line.lstrip().startswith("- ") and _indentation(first) == own and ":" in first
+    if "<block end>" not in problem.what or not (opened and alike):
+        return None
+    return Slip(
+        number,
+        own + 1,
+        'this line stands in a list but does not start with "- "',
+        f"write - {first.strip()}",
+        length=len(first.strip()),
+        corrected=f"{' ' * own}- {first.strip()}",
     )
 
 
@@ -363,6 +388,7 @@ _RECOGNISERS: Final[tuple[_Recogniser, ...]] = (
     _open_bracket,
     _missing_dash,
     _after_quote,
+    _first_dash,
     _odd_indentation,
     _no_colon,
 )

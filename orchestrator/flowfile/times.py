@@ -28,6 +28,7 @@ _SHORT_UNITS: Final = {"s": "second", "sec": "second", "m": "minute", "min": "mi
 }
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _IN_WORDS: Final = re.compile(r"[A-Za-z]+ (calendar )?(second|minute|hour|day|week|month|year)s?")
+_NEGATIVE: Final = re.compile(r"-\s*(\d.*[a-z].*)")
 _SPAN_PATTERN: Final = r"\d+ (seconds?|minutes?|hours?|days?|weeks?)"
 _DURATION_PATTERN: Final = rf"^({_SPAN_PATTERN}|\d+ calendar days?( at \d?\d:\d\d)?)$"
 
@@ -91,7 +92,7 @@ class DurationOrExpression(Shape["Duration | Scalar"]):
         if scalar is None:
             return None
         text = scalar.text.strip()
-        meant = text[0].isdigit() or _IN_WORDS.fullmatch(text)
+        meant = text[0].isdigit() or _IN_WORDS.fullmatch(text) or _NEGATIVE.fullmatch(text)
         return DurationShape().read(scalar, log) if meant else scalar
 
     def schema(self) -> JsonSchema:
@@ -240,6 +241,10 @@ def _explain_duration(text: str, log: Log, example: str, lead: str) -> tuple[str
     if clock:
         span = timedelta(hours=clock.hour, minutes=clock.minute)
         return f'"{shown}" is a clock time', write(log, f"{lead}{spell_span(span)}")
+    if negative := _NEGATIVE.fullmatch(text):
+        positive = parse_duration(negative[1])
+        mended = f"{lead}{positive}" if positive else example
+        return f'"{shown}" would be in the past', write(log, mended)
     if number is None:
         return f'"{shown}" is no duration', f"{write(log, example)}, 3 days or 2 calendar days"
     if not rest:
