@@ -118,6 +118,16 @@ async def test_the_description_is_open_and_lists_every_path(web: World) -> None:
     assert described["servers"] == [{"url": "/api"}]
 
 
+async def test_the_description_tells_clients_to_bring_the_token(web: World) -> None:
+    async with web.client() as client:
+        described = (await client.get("/api/openapi.json")).json()
+    (name, scheme), *others = described["components"]["securitySchemes"].items()
+    assert (scheme["type"], scheme["scheme"], others) == ("http", "bearer", [])
+    operations = [one for path in described["paths"].values() for one in path.values()]
+    assert operations
+    assert all(one["security"] == [{name: []}] for one in operations)
+
+
 async def test_a_person_is_found_by_any_identity(web: World, ada: ContactId) -> None:
     async with web.client(headers=BEARER) as client:
         for query in ({"email": "ADA@example.com"}, {"external_id": "shop-7"}):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +20,9 @@ from orchestrator.web.webhooks import COME_BACK
 
 _PROBLEM = "application/problem+json"
 _DESCRIPTION = "/openapi.json"
+_BEARER = HTTPBearer(
+    scheme_name="admin_token", description="`ORCHESTRATOR_ADMIN_TOKEN`", auto_error=False
+)
 
 
 def create_api(parts: WebParts) -> ASGIApp:
@@ -30,6 +34,8 @@ def create_api(parts: WebParts) -> ASGIApp:
         openapi_url=_DESCRIPTION,
         docs_url=None,  # would load scripts from elsewhere
         redoc_url=None,
+        # Described here, for clients made from the description; asked for by `_BearerOnly`.
+        dependencies=[Depends(_BEARER)],
         responses={
             status: {"model": ProblemOut, "content": {_PROBLEM: {}}} for status in (401, 404, 422)
         },
