@@ -125,7 +125,9 @@ class Gatekeeper:
             people=people,
             runs=runs,
             waiting=waiting,
-            backdrop=read_backdrop(uow, runs.values(), people, events),
+            backdrop=read_backdrop(
+                uow, runs.values(), people, events, lambda run: run.contact_id in waiting
+            ),
             suppressed=uow.suppressions.find(addresses),
             sent=self._counted(uow, messages, now),
             rivals=_rivals(uow, messages, now),

@@ -85,10 +85,16 @@ def read_backdrop(
     enrolments: Iterable[Enrolment],
     people: Mapping[ContactId, Contact],
     more: Iterable[Event] = (),
+    deciding: Callable[[Enrolment], bool] | None = None,
 ) -> Backdrop:
-    """Read everything once: the runs' triggering events, and purchases these and `more` name."""
+    """Read everything once: the runs' triggering events, and purchases these and `more` name.
+
+    Runs that are not `deciding` are left without these two: nobody will ask for their situation.
+    """
     runs = list(enrolments)
-    events = uow.events.load({run.event_id for run in runs if run.event_id})
+    asked = filter(deciding, runs) if deciding else runs
+    wanted = {run.event_id for run in asked if run.event_id}
+    events = uow.events.load(wanted) if wanted else {}
     around = [*events.values(), *more]
     events = {event.id: event for event in around}
     return Backdrop(
