@@ -18,7 +18,10 @@ from orchestrator.storage.identifiers import UuidIds
 from orchestrator.storage.unit_of_work import SqlDatabase
 
 _UPGRADE: Final = "run `orchestrator db upgrade` with this program's version"
-_DOWNGRADE: Final = "it was made by a newer version of this program: start that one"
+_DOWNGRADE: Final = (
+    "it was made by a newer version of this program, or by another one;"
+    " `orchestrator db upgrade` cannot go back: start that version, or name another database"
+)
 
 
 @dataclass(frozen=True, slots=True)
