@@ -34,6 +34,11 @@ _PLACEHOLDER: Final = re.compile(
     re.IGNORECASE,
 )
 _REMEDY: Final = "`make run` or `orchestrator run --write-secrets` writes one into .env"
+_SENDERS: Final = frozenset(
+    "standard shopify woocommerce stripe bigcommerce saleor cloudevents segment mailgun sendgrid"
+    " telnyx postmark brevo ses resend twilio".split()
+)
+"""Who may send events, receipts or replies, and so have secrets."""
 _LOCAL_NAMES: Final = frozenset({"localhost"})
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
@@ -92,6 +97,17 @@ class Settings(Paths):
     @classmethod
     def _secret_table(cls, value: Any) -> Any:
         return _secret_table(value) if isinstance(value, str) else value
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _checked_sources(
+        cls, value: dict[str, tuple[SecretStr, ...]]
+    ) -> dict[str, tuple[SecretStr, ...]]:
+        for name in value.keys() - _SENDERS:
+            near = difflib.get_close_matches(name, sorted(_SENDERS), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {' '.join(sorted(_SENDERS))}"
+            raise ValueError(f"names {name!r}, which sends nothing here; {hint}")
+        return value
 
     @field_validator("bind")
     @classmethod

@@ -82,6 +82,8 @@ def test_webhook_secrets_are_json_of_name_to_one_or_several(load: Load, text: st
         ("WEBHOOK_SECRETS", "{", "must be JSON"),
         ("WEBHOOK_SECRETS", '["whsec_x"]', "JSON object"),
         ("WEBHOOK_SECRETS", '{"standard": 7}', "a text or a list"),
+        ("WEBHOOK_SECRETS", '{"standrd": "whsec_c2VjcmV0"}', "did you mean standard"),
+        ("WEBHOOK_SECRETS", '{"magento": "secret"}', "known are bigcommerce brevo"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(load: Load, name: str, value: str, wanted: str) -> None:
