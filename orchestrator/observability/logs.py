@@ -21,7 +21,6 @@ _QUIETER = (
     "httpcore",
     "twilio",
     "uvicorn",
-    "watchfiles",
 )
 """Libraries that tell at INFO what is of no interest here."""
 
