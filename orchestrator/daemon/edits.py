@@ -49,7 +49,7 @@ class Edits:
         read = read_files(settings.flows, settings.templates)
         app = self._app
         published = publish(app.database, app.library, read.candidate, by, app.clock)
-        _show(published.findings, read, self._say)
+        _show(published.findings, read, settings.flows, self._say)
         if published.version is None:
             if published.revision:
                 log.error("the flows file has errors: the version published last stays live")
@@ -87,10 +87,11 @@ def _files(flows: Path, templates: Path) -> Iterator[tuple[str, int, int, int]]:
         yield path, found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _show(findings: Sequence[Finding], read: FilesRead, say: Say) -> None:
+def _show(findings: Sequence[Finding], read: FilesRead, flows: Path, say: Say) -> None:
     """Errors in full; warnings are `check`'s to tell."""
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     if errors:
         say(render_findings(errors, read.source))
     if warnings := len(findings) - len(errors):
-        say(f"{warnings} warnings about {read.candidate.name}: `orchestrator check` shows them")
+        counted = "1 warning" if warnings == 1 else f"{warnings} warnings"
+        say(f"{counted} about {flows}: `orchestrator check {flows}` tells more")

@@ -296,7 +296,8 @@ async def test_an_edit_publishes_itself_once_it_is_at_rest(desk: Desk) -> None:
     assert await edits.run_once() == 1
     assert await looks(edits, 3) == 0
     assert desk.revision() == 2
-    assert all("warnings" in line for line in desk.said)
+    assert desk.said
+    assert all(f"warnings about {desk.flows}: `orchestrator check" in said for said in desk.said)
 
 
 Change = Callable[[Desk], Any]
