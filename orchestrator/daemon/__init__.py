@@ -108,7 +108,8 @@ async def _drain(app: App, web: _Web | None, ticks: Ticks) -> None:
             for provider in app.providers.values():
                 await provider.close()
     except TimeoutError:
-        # Leases end by themselves: what is not finished here is taken up or put in doubt later.
+        # What cannot even be recorded now is taken up or put in doubt when its lease ends.
+        await app.dispatching.cut_short()
         log.warning("stopped before everything was finished")
 
 

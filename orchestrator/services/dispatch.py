@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 BATCH: Final = 100
 LEASE: Final = timedelta(seconds=20)
 """After a crash, claimed messages are taken up again this much later."""
+LAST_WORDS: Final = 1.0
+"""Seconds for providers to say what became of messages broken off, and to write it down."""
 SLICE: Final = 0.02
 """Seconds of rendering after which other work gets its turn."""
 
@@ -91,6 +93,13 @@ class Dispatching:
         """Wait for what is being sent, and record it."""
         if self._sending:
             await asyncio.wait(self._sending)
+
+    async def cut_short(self) -> None:
+        """Break off what is still being sent; providers tell how far each had come."""
+        for task in self._sending:
+            task.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=LAST_WORDS)
 
     def _claim(self, uow: UnitOfWork, token: str, limit: int) -> list[RenderRequest]:
         """Lease due messages and read what they are rendered from."""
