@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, assert_never
@@ -63,8 +63,13 @@ class Vocabulary:
         """The names at the top that have fields, but for step outputs."""
         return {**self._roots, "brand": BRAND}
 
-    def facts(self, context: RenderContext, locale: str) -> dict[str, Any]:
-        """All variables of one message but for those that only the locale decides."""
+    def facts(
+        self, context: RenderContext, locale: str, used: Collection[str] | None = None
+    ) -> dict[str, Any]:
+        """All variables of one message but for those that only the locale decides.
+
+        With `used`, names that are not in it are left empty: nobody will look.
+        """
         known: dict[str, Any] = {
             name: shaped(output, OUTPUT) for name, output in context.outputs.items()
         }
@@ -77,7 +82,8 @@ class Vocabulary:
             "links": context.links,
         }
         for name, record in self._roots.items():
-            known[name] = shaped(given[name], record) if given[name] else self._absent[name]
+            wanted = given[name] and (used is None or name in used)
+            known[name] = shaped(given[name], record) if wanted else self._absent[name]
         topic = self._topics.get(context.topic or "")
         title = topic.title.in_locale(locale) if topic else None
         reason = _reason(self._brand.name.in_locale(locale), context.message_class, title)

@@ -51,6 +51,7 @@ class _Language:
     ) -> None:
         self.locale = locale
         self._vocabulary = vocabulary
+        self._used: dict[str, frozenset[str] | None] = {}
         shop = vocabulary.brand_in(locale)
         names = {"brand": shop, "locale": locale, "filler": _FILLER}
         side = direction(locale)
@@ -83,6 +84,13 @@ class _Language:
 
     def template(self, name: str) -> tuple[Template, Template]:
         return self._html.compiled(name), self._text.compiled(name)
+
+    def used(self, name: str) -> frozenset[str] | None:
+        """The names either dialect of a template may ask for; None where that is not known."""
+        if name not in self._used:
+            html, text = self._html.mentioned(name), self._text.mentioned(name)
+            self._used[name] = None if html is None or text is None else html | text
+        return self._used[name]
 
     def unknown_names(self, name: str, known: Sequence[str]) -> list[RenderFailed]:
         names = (*known, *TEXT_NAMES, "subject", "preheader")
@@ -126,7 +134,7 @@ class EmailRenderer:
             RenderFailed: there is no such template, or it and the facts do not fit together.
         """
         language, name = self._language(template, context.locale)
-        facts = self._vocabulary.facts(context, language.locale)
+        facts = self._vocabulary.facts(context, language.locale, language.used(name))
         subject = context.subject.in_locale(language.locale) if context.subject else None
         return language.render(name, facts, subject)
 

@@ -36,7 +36,7 @@ from markupsafe import escape
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.expressions.shapes import Shape
-from orchestrator.rendering.inspection import advice, unknown_names
+from orchestrator.rendering.inspection import advice, mentioned, unknown_names
 from orchestrator.rendering.names import Facts, NoFacts, NoList
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _range(*bounds: int) -> range:
 
 
 def _is_none(value: object) -> bool:
-    return value is None or isinstance(value, (NoFacts, NoList))
+    return type(value) in _NOTHING
 
 
 class _Rewrite(NodeTransformer):
@@ -261,7 +261,8 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A record answers with its fields alone, none with none, the rest by the sandbox."""
         if isinstance(obj, Facts):
-            return self._field(obj, attribute)
+            found = obj.get(attribute, obj)  # no record holds itself
+            return self._field(obj, attribute) if found is obj else found
         if obj is None:
             return None
         return super().getattr(obj, attribute)
@@ -323,19 +324,40 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         with _crossing(str(template.name)), metered():
             return _joined(template.root_render_func(template.new_context(dict(facts))))
 
+    def mentioned(self, name: str) -> frozenset[str] | None:
+        """The names in a template and in all it draws in; None if that shows only in rendering."""
+        names: set[str] = set()
+        seen: set[str] = set()
+        waiting: set[str | None] = {name}
+        with _crossing(name):
+            while waiting:
+                if (one := waiting.pop()) is None:
+                    return None
+                seen.add(one)
+                here, others = mentioned(self._tree(one))
+                names |= here
+                waiting |= others - seen
+        return frozenset(names)
+
     def unknown_names(
         self, name: str, known: Iterable[str], shapes: Mapping[str, Shape]
     ) -> list[RenderFailed]:
         """Each name or field the template uses that is neither given nor built in."""
         with _crossing(name):
-            source, _, _ = self.loader.get_source(self, name)  # type: ignore[union-attr]
-            tree = self.parse(source, name)
+            tree = self._tree(name)
         found = unknown_names(tree, {*known, *self.globals, *shapes}, shapes)
         return [RenderFailed(name, line, message) for line, message in found]
 
+    def _tree(self, name: str) -> nodes.Template:
+        source, _, _ = self.loader.get_source(self, name)  # type: ignore[union-attr]
+        return self.parse(source, name)
+
+
+_NOTHING: Final = frozenset({type(None), NoFacts, NoList})
+
 
 def _shown(value: Any) -> Any:
-    return "" if value is None or isinstance(value, (NoFacts, NoList)) else value
+    return "" if type(value) in _NOTHING else value
 
 
 def _ordinary(value: object) -> bool:

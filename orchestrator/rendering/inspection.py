@@ -26,6 +26,12 @@ def unknown_names(
     yield from _unknown_fields(tree, shapes)
 
 
+def mentioned(tree: nodes.Template) -> tuple[set[str], set[str | None]]:
+    """Every name that stands in a template, and the templates it draws in (None: not known yet)."""
+    names = {node.name for node in tree.find_all(nodes.Name)}
+    return names, set(meta.find_referenced_templates(tree))
+
+
 def advice(name: object, known: Collection[str]) -> str:
     """What to say of an unknown name: the nearest known one, if any is near."""
     near = get_close_matches(str(name), list(known), n=1)

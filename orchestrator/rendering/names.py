@@ -110,6 +110,8 @@ def moment(value: object) -> object:
 
 
 def _value(value: Any, shape: Shape) -> Any:
+    if shape is Kind.TEXT:
+        return _loose(value)
     if isinstance(shape, Record):
         return shaped(value if isinstance(value, Mapping) else None, shape)
     if isinstance(shape, Many):
@@ -130,6 +132,8 @@ def _listed(value: Any, element: Shape) -> tuple[Any, ...]:
 
 
 def _loose(value: object) -> object:
+    if value is None or isinstance(value, (str, int, Decimal)):
+        return value
     if isinstance(value, Mapping):
         return Facts({str(key): _loose(below) for key, below in value.items()}, open_ended=True)
     if isinstance(value, list | tuple):

@@ -6,7 +6,7 @@ Data in it is escaped, so `<` always begins a tag that a template's author wrote
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from html import unescape
 from typing import Final
 
@@ -14,13 +14,15 @@ WIDTH: Final = 78
 """RFC 5322 section 2.1.1 asks for lines of at most 78 characters; URLs are never broken."""
 
 _TAG = re.compile(r"""<(/?)([a-zA-Z][\w-]*)((?:"[^"]*"|'[^']*'|[^'">])*)>|<!--.*?-->""", re.DOTALL)
+_SPLIT: Final = 4
+"""What `_TAG.split` yields for each tag: its three groups, and the words behind it."""
 _HREF = re.compile(r"""\shref\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _LINE, _PARAGRAPH = "\x1d", "\x1e"
 """A new line and an empty line wanted here; neither can come from the data."""
-_BREAKS = re.compile(f"[ {_LINE}{_PARAGRAPH}]*[{_LINE}{_PARAGRAPH}][ {_LINE}{_PARAGRAPH}]*")
+_BREAKS = re.compile(f"[{_LINE}{_PARAGRAPH}][ {_LINE}{_PARAGRAPH}]*")
 
 _PARAGRAPHS: Final = frozenset(
     "p h1 h2 h3 h4 h5 h6 ul ol table blockquote section header footer".split()
@@ -57,36 +59,39 @@ def _pieces(markup: str) -> list[str]:
     pieces: list[str] = []
     links: list[tuple[str, int]] = []
     hidden: str | None = None
-    position = 0
-    for match in _TAG.finditer(markup):
-        if hidden is None:
-            pieces.append(_words(markup[position : match.start()]))
-        position = match.end()
-        closing, name, rest = match[1], (match[2] or "").lower(), match[3] or ""
+    first, *found = _TAG.split(markup)
+    pieces.append(_words(first))
+    for closing, tag, rest, words in zip(*(iter(found),) * _SPLIT, strict=True):
+        name = (tag or "").lower()
         if hidden is not None:
             hidden = None if closing and name == hidden else hidden
         elif name in _HIDDEN:
             hidden = None if closing else name
         elif name == "a":
             _link(pieces, links, rest, closing=bool(closing))
-        else:
-            pieces.append(_mark(name, rest, closing=bool(closing)))
-    if hidden is None:
-        pieces.append(_words(markup[position:]))
+        elif mark := _mark(name, rest, closing=bool(closing)):
+            pieces.append(mark)
+        if hidden is None and words:
+            pieces.append(_words(words))
     return pieces
 
 
-def _wrapped(line: str) -> Iterator[str]:
-    """Lines no longer than they have to be; those of a list's entry stand beneath its words."""
+@lru_cache(maxsize=512)
+def _wrapped(line: str) -> tuple[str, ...]:
+    """Lines as short as they have to be; those of a list's entry stand beneath its words.
+
+    Most long lines are the template's own, the same in every mail.
+    """
     indent = "  " if line.startswith("- ") else ""
+    lines: list[str] = []
     kept, *others = line.split(" ")
     for word in others:
         if len(kept) + 1 + len(word) <= WIDTH:
             kept = f"{kept} {word}"
         else:
-            yield kept
+            lines.append(kept)
             kept = indent + word
-    yield kept
+    return (*lines, kept)
 
 
 def _break(match: re.Match[str]) -> str:

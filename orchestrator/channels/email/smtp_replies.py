@@ -139,7 +139,10 @@ def queue_id(reply: Reply) -> str | None:
 def cleaned(text: str, private: Iterable[str] = ()) -> str:
     """One printable line without addresses, tokens and the texts that are `private`."""
     line = " ".join(text.encode("utf-8", "replace").decode().split())
+    plain = line.lower() if line.isascii() else None
     for secret in private:
+        if plain is not None and secret.isascii() and secret.lower() not in plain:
+            continue  # a pattern for each recipient would have to be compiled
         line = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[…]", line, flags=re.IGNORECASE)
     line = "".join(letter for letter in _REDACTOR.text(line) if letter.isprintable())
     return line[:LONGEST_DETAIL]
