@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,10 +16,18 @@ from orchestrator.services.contact_view import ContactView
 WIDTH: Final = 80
 _CHANNELS: Final = {Channel.EMAIL: "email", Channel.SMS: "SMS", Channel.WHATSAPP: "WhatsApp"}
 _MOST_MESSAGES: Final = 20
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows."""
 
 
 def contact_page(view: ContactView) -> Iterator[tuple[str, bool]]:
     """Lines of the page; the second of each pair tells a heading."""
+    for line, heading in _lines(view):
+        # People write their own names: none may colour, retitle or turn round a terminal.
+        yield _UNSEEN.sub("", line), heading
+
+
+def _lines(view: ContactView) -> Iterator[tuple[str, bool]]:
     yield _name(view), True
     for line in _facts(view):
         yield line, False

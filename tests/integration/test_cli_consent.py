@@ -102,6 +102,15 @@ def test_a_person_is_shown_by_address_number_and_id(folder: Path) -> None:
     assert "Nobody has asked this person yet." in call_contacts("show", "ben@example.com").stdout
 
 
+def test_a_name_cannot_steer_the_terminal(folder: Path) -> None:
+    (folder / "people.csv").write_text(
+        "email,first_name\neve@example.com,\x1b[31mEve\x1b]0;hers\x07 \u202eback\u009b2J\n"
+    )
+    call_contacts("import", "people.csv", *STATED)
+    page = call_contacts("show", "eve@example.com").stdout
+    assert page.startswith("[31mEve]0;hers back2J\n")
+
+
 def test_nobody_is_shown_as_an_error(folder: Path) -> None:
     result = call_contacts("show", "who@example.com")
     assert (result.exit_code, result.stdout) == (1, "")
