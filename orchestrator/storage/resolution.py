@@ -29,6 +29,7 @@ Owners = Mapping[Identity, ContactId]
 
 C: Final = contact.c
 I: Final = contact_identity.c  # noqa: E741 - as the other tables' letters
+PHONE: Final = "phone"
 _ROUNDS: Final = 5
 _SAID: Final = (
     "email",
@@ -61,13 +62,49 @@ class Resolver:
 
     def resolve(self, people: Sequence[ContactFields]) -> list[Resolution]:
         """The contact of each, locked; see `ports.Contacts.resolve`."""
-        keys = [_identities(person) for person in people]
+        told = [_identities(person) for person in people]
         for _ in range(_ROUNDS):
+            keys = self._unshared(told)
             owners = self._claimed(keys)
+            if self._unshared(told) != keys:
+                continue  # another batch gave a phone to somebody meanwhile
             known = self._locked(set(owners.values()) - self._fresh)
             if not self._moved(known):
                 return self._settled(people, keys, owners, known)
         raise Overtaken("contacts were merged again and again meanwhile")
+
+    def _unshared(self, told: Sequence[Sequence[Identity]]) -> list[list[Identity]]:
+        """Identities without the phones of somebody else.
+
+        A family shares a telephone, and shops fill in their own: a phone says who somebody is
+        only where nothing stronger contradicts it.
+        """
+        phones = {one for identities in told for one in identities if one[0] == PHONE}
+        owners = self._owners(sorted(phones))
+        stronger = self._stronger(set(owners.values()))
+        holders = {phone: [stronger.get(owner, {})] for phone, owner in owners.items()}
+        keys = []
+        for identities in told:
+            own = dict(one for one in identities if one[0] != PHONE)
+            kept = [one for one in identities if one[0] != PHONE]
+            for phone in (one for one in identities if one[0] == PHONE):
+                others = holders.setdefault(phone, [])
+                if not any(_contradicts(own, other) for other in others):
+                    kept.append(phone)
+                    others.append({kind: {value} for kind, value in own.items()})
+            # A phone alone still leads to whoever holds it.
+            keys.append(kept or list(identities))
+        return keys
+
+    def _stronger(self, ids: set[ContactId]) -> dict[ContactId, dict[str, set[str]]]:
+        """The ids and email addresses by which contacts are known."""
+        found: dict[ContactId, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        rows = select(I.contact_id, I.kind, I.value).where(
+            among(self._connection, I.contact_id, ids), I.kind != PHONE
+        )
+        for row in self._connection.execute(rows) if ids else ():
+            found[row.contact_id][row.kind].add(row.value)
+        return found
 
     def _claimed(self, keys: Sequence[Sequence[Identity]]) -> Owners:
         """Who each identity leads to, with new contacts for those nobody had."""
@@ -202,6 +239,14 @@ class Resolver:
             "created_at": self._now,
             "updated_at": self._now,
         }
+
+
+def _contradicts(own: Mapping[str, str], other: Mapping[str, set[str]]) -> bool:
+    """Whether the strongest thing known of both is not the same."""
+    for kind in ("email", "id"):
+        if kind in own and other.get(kind):
+            return own[kind] not in other[kind]
+    return False
 
 
 def _identities(person: ContactFields) -> list[Identity]:

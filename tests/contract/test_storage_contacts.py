@@ -332,3 +332,31 @@ def test_what_a_person_withdrew_is_not_granted_by_a_merge(world: Any, database: 
         assert [state.status for state in states[kept]] == ["withdrawn"]
         assert states[gone] == []
         assert len(unit.consents.records(kept)) >= 2
+
+
+def test_people_who_share_a_telephone_stay_two(world: Any) -> None:
+    ada = ContactFields(email="ada@example.com", phone="+358401234567")
+    bea = ContactFields(email="bea@example.com", phone="+358401234567")
+    with world.database.transaction() as unit:
+        first = unit.contacts.resolve([ada], world.clock.now())[0].contact_id
+        second, again = unit.contacts.resolve([bea, ada], world.clock.now())
+        assert second.contact_id != first
+        assert again.contact_id == first
+        alone = ContactFields(phone="+358401234567")
+        assert unit.contacts.resolve([alone], world.clock.now())[0].contact_id == first
+
+
+def test_people_who_share_a_telephone_stay_two_within_a_batch(world: Any) -> None:
+    people = [ContactFields(email=f"{name}@example.com", phone="+358401234567") for name in "abc"]
+    with world.database.transaction() as unit:
+        found = unit.contacts.resolve(people, world.clock.now())
+        assert len({one.contact_id for one in found}) == 3
+
+
+def test_a_telephone_known_alone_joins_the_address_told_later(world: Any) -> None:
+    with world.database.transaction() as unit:
+        now = world.clock.now()
+        (alone,) = unit.contacts.resolve([ContactFields(phone="+358401234567")], now)
+        both = ContactFields(email="ada@example.com", phone="+358401234567")
+        (joined,) = unit.contacts.resolve([both], now)
+        assert joined.contact_id == alone.contact_id

@@ -208,3 +208,12 @@ async def test_a_condition_can_count_what_the_person_has_done(shop: Shop) -> Non
     await shop.receive("checkout.started", ADA, **checkout("c2"))
     await shop.settle()
     assert [run.key for run in shop.runs(ADA)] == ["c2"]
+
+
+async def test_a_shared_telephone_gives_nobody_anothers_mail(shop: Shop) -> None:
+    bea, phone = "bea@example.com", {"phone": "+358401234567"}
+    await shop.receive("checkout.started", ADA, contact=phone, **checkout("a"))
+    await shop.receive("checkout.started", bea, contact=phone, **checkout("b"))
+    await shop.pass_time(hours=2)
+    assert [mail.envelope_to for _, mail in shop.provider.sent] == [ADA, bea]
+    assert shop.contact_id(ADA) != shop.contact_id(bea)
