@@ -114,13 +114,22 @@ def _provider(channel: Channel, urls: tuple[SecretStr, ...], clock: Clock) -> Pr
 
 def _open_provider(channel: Channel, url: ProviderUrl, clock: Clock) -> Provider:
     if url.scheme == "outbox":
-        return OutboxProvider(Path(url.path or "var/outbox"), clock)
+        return _outbox(url, clock)
     if url.scheme == "smtp" and channel is Channel.EMAIL:
         return smtp_provider(url)
     known = "outbox:var/outbox"
     if channel is Channel.EMAIL:
         known += " or smtp://user:password@host:587"
     raise url.problem(f"{url.scheme} is not available for {channel.value}; write {known}")
+
+
+def _outbox(url: ProviderUrl, clock: Clock) -> OutboxProvider:
+    outbox = OutboxProvider(Path(url.path or "var/outbox"), clock)
+    try:
+        outbox.prepare()
+    except OSError as error:
+        raise url.problem(f"{outbox.folder} cannot be written ({error.strerror})") from None
+    return outbox
 
 
 def _sources(settings: Settings) -> dict[str, Source]:

@@ -13,6 +13,8 @@ from orchestrator.domain.identifiers import MessageId
 from orchestrator.ports import Clock, Delivery, DeliveryOutcome, RenderedMessage
 
 CONNECTIONS: Final = 16
+PRIVATE: Final = 0o700
+"""The folder holds people's mail: it is made for its owner alone."""
 
 
 class OutboxProvider:
@@ -29,6 +31,13 @@ class OutboxProvider:
         self.connections = connections
         self._clock = clock
 
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written. Raises OSError."""
+        self.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        probe = self.folder / ".probe"
+        probe.touch()
+        probe.unlink()
+
     async def send(self, message_id: MessageId, message: RenderedMessage) -> Delivery:
         """Write the files; a full or unwritable disk is worth another try."""
         try:
@@ -42,7 +51,7 @@ class OutboxProvider:
         """Nothing is held open."""
 
     def _write(self, message_id: MessageId, message: RenderedMessage) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         suffix = "eml" if message.channel is Channel.EMAIL else "txt"
         body = self.folder / f"{message_id}.{suffix}"
         description = {

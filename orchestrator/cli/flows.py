@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.findings import Severity, has_errors
 from orchestrator.settings import load_paths
 
@@ -58,7 +58,9 @@ def explain(
         raise typer.Exit(FAILED)
     book = loaded.book
     if flow is not None and flow not in book.flows:
-        raise ConfigurationError(f"{path} has no flow {flow!r}; it has {', '.join(book.flows)}")
+        near = get_close_matches(flow, book.flows, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(book.flows)}"
+        raise typer.BadParameter(f"{path} has no flow {flow!r}; {hint}")
     names = [flow] if flow else list(book.flows)
     typer.echo("\n\n".join(explain_flow(book, name) for name in names))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -49,20 +50,24 @@ async def serve(app: App, role: Role, say: Say) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    # First the port: a daemon that cannot serve must not publish.
+    listener = listen(app) if role.serves else None
     edits = Edits(app, say) if role is Role.ALL and app.settings.reload == "auto" else None
     if edits is None:
         app.library.refresh()
     elif not edits.publish("start"):
+        if listener is not None:
+            listener.close()
         return 1
     if app.alone:
         recover(app.database, app.clock)
     ticks = Ticks(tick_table(app, role, edits))
     stopping = asyncio.create_task(stop.wait(), name="signal")
-    if role.serves:
-        server = await _start_web(app, ticks, say)
+    server = None
+    if listener is not None:
+        server = await _start_web(app, listener, ticks, say)
         await asyncio.wait({server.task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     else:
-        server = None
         ticks.start()
         say("This worker is at work; it publishes nothing and answers no requests.")
         await stopping
@@ -79,8 +84,7 @@ class _Web:
         self.task = task
 
 
-async def _start_web(app: App, ticks: Ticks, say: Say) -> _Web:
-    listener = listen(app)
+async def _start_web(app: App, listener: socket.socket, ticks: Ticks, say: Say) -> _Web:
     server = server_of(app)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="web")
     ticks.start()

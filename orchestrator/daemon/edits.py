@@ -92,6 +92,8 @@ def _show(findings: Sequence[Finding], read: FilesRead, flows: Path, say: Say) -
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     if errors:
         say(render_findings(errors, read.source))
-    if warnings := len(findings) - len(errors):
+    # A file that no step names is no trouble while running; `check` tells of it.
+    told = [one for one in findings if one.severity is Severity.WARNING and one.line]
+    if warnings := len(told):
         counted = "1 warning" if warnings == 1 else f"{warnings} warnings"
         say(f"{counted} about {flows}: `orchestrator check {flows}` tells more")

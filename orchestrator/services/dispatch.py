@@ -210,6 +210,9 @@ class Dispatching:
         started_at = self._clock.now()
         delivery = await _handed_over(provider, message.id, body)
         outcome = delivery.outcome.value
+        if delivery.outcome is DeliveryOutcome.RETRY:
+            told = {"provider": provider.name, "code": delivery.code, "detail": delivery.detail}
+            log.warning("a message was not taken and will be tried again", extra=told)
         self._metrics.count("deliveries", channel=channel.value, outcome=outcome)
         return Result(
             message=message,

@@ -6,9 +6,12 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from orchestrator.domain.errors import ConfigurationError
+
+PRIVATE: Final = 0o700
+"""A folder made for people's data is for its owner alone."""
 
 
 class AlreadyRunning(ConfigurationError):
@@ -25,7 +28,7 @@ class DaemonLock:
     def __init__(self, database: Path) -> None:
         path = database.with_name(f"{database.name}.lock")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be opened ({error.strerror})") from None
