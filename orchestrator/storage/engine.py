@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from orchestrator.domain.errors import ConfigurationError
-from orchestrator.storage.json_text import json_text
+from orchestrator.storage.json_text import json_text, read_json
 
 BUSY_SECONDS: Final = 5
 """How long SQLite waits for another process's lock."""
@@ -79,7 +76,7 @@ def _unfit(why: str) -> ConfigurationError:
 def _common() -> dict[str, Any]:
     return {
         "json_serializer": json_text,
-        "json_deserializer": partial(json.loads, parse_float=Decimal),
+        "json_deserializer": read_json,
         "hide_parameters": True,  # errors are logged, and parameters are people's data
     }
 

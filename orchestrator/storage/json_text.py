@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.domain.errors import MalformedPayload
 
+_decoder = json.JSONDecoder(parse_float=Decimal)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -26,6 +27,11 @@ def json_text(value: Any) -> str:
     if "\\u0000" in text or not _is_utf8(text):
         return _dump(_clean(value))
     return text
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a stored text; numbers with a fraction are exact."""
+    return _decoder.decode(text if isinstance(text, str) else text.decode())
 
 
 def _dump(value: Any) -> str:

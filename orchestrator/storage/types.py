@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, BindParameter, Dialect, Numeric, String, literal
+from sqlalchemy import JSON, BigInteger, BindParameter, Dialect, Numeric, String, Uuid, literal
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -50,6 +51,33 @@ class UtcDateTime(TypeDecorator[datetime]):
             moment: datetime = value
             return moment.astimezone(UTC)
         return EPOCH + timedelta(microseconds=value)
+
+
+class TextUuid(Uuid[str]):
+    """A UUID that is text in Python: `uuid` on PostgreSQL, 32 hex digits on SQLite.
+
+    SQLite's digits become text without a UUID object in between: every row has several.
+    """
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """How a value of the database becomes one of Python."""
+        if dialect.name == "sqlite":
+            return _dashed
+        found: Callable[[Any], Any] | None = super().result_processor(  # type: ignore[no-untyped-call]
+            dialect, coltype
+        )
+        return found
+
+
+def _dashed(value: str | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"
 
 
 class ExactDecimal(TypeDecorator[Decimal]):

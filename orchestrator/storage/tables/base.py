@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import Column, SmallInteger, Table, Uuid
+from sqlalchemy import Column, SmallInteger, Table
 from sqlmodel import Field, SQLModel
 
-from orchestrator.storage.types import UtcDateTime
+from orchestrator.storage.types import TextUuid, UtcDateTime
 
 metadata = SQLModel.metadata
 metadata.naming_convention = {
@@ -27,9 +27,7 @@ def table_of(row: type[SQLModel]) -> Table:
 
 def id_column(*, primary: bool = False, nullable: bool = False) -> Any:
     """A time-ordered UUID: `uuid` on PostgreSQL, 32 hex digits on SQLite."""
-    return Field(
-        default=None, sa_column=Column(Uuid(as_uuid=False), primary_key=primary, nullable=nullable)
-    )
+    return Field(default=None, sa_column=Column(TextUuid, primary_key=primary, nullable=nullable))
 
 
 def shard_column() -> Any:
