@@ -52,8 +52,8 @@ lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rule
 	$(PYTEST) -q -p no:xdist tests/structure
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp ## measure, beside baselines
-	$(PY) -m bench
+bench: $(VENV)/bench.stamp ## measure, beside baselines; WHAT=engine for one thing
+	$(PY) -m bench $(WHAT)
 
 .PHONY: lock
 lock: ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 takes newer releases
@@ -64,7 +64,8 @@ lock: ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 takes newe
 	compile="$$scratch/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)"; \
 	$$compile --group build -o requirements/run.txt pyproject.toml; \
-	$$compile --group build --group dev -c requirements/run.txt -o requirements/dev.txt pyproject.toml
+	$$compile --group build --group dev -c requirements/run.txt -o requirements/dev.txt pyproject.toml; \
+	$$compile --group build --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt pyproject.toml
 
 .PHONY: clean
 clean: ## remove what was installed or cached here; var/ and .env stay
@@ -84,4 +85,9 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(PY)
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "Installing what the tests need"
 	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	@echo "Installing what is measured beside"
+	@$(PIP) -r requirements/bench.txt
 	@touch $@

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import claims, engine
+from bench import claims, engine, profile, waiting, webhooks
 from bench.processes import machine
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
     "engine": engine.main,
+    "profile": profile.main,
+    "webhooks": webhooks.main,
+    "waiting": waiting.main,
     "claims": claims.main,
 }
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from bench import report
 from bench.baselines.running import apscheduler, celery
 from bench.databases import postgresql
-from bench.figures import Figures, percentile
+from bench.figures import Figures
 from bench.ledger import UNDER_WAY, Ledger, ledger_of
 from bench.processes import cpu_seconds, peak_megabytes
 from bench.product import ALONE, COMMAND, ROLES, Product
@@ -46,6 +46,7 @@ class Place:
     roles: Sequence[Sequence[str]] = ALONE
     server: int | None = None
     command: Sequence[str] = COMMAND
+    product: type[Product] = Product
 
     def cpu(self, product: Product, sink: Sink) -> tuple[float, float, float]:
         """CPU seconds so far of the daemon, the database server and the sink."""
@@ -57,7 +58,7 @@ def measure(place: Place, number: int, folder: Path) -> Figures:
     with Sink() as sink:
         email_url = f"smtp://127.0.0.1:{sink.port}?tls=none&connections={CONNECTIONS}"
         with (
-            Product(folder, place.url, email_url, place.roles, place.command) as product,
+            place.product(folder, place.url, email_url, place.roles, place.command) as product,
             ledger_of(place.url) as ledger,
         ):
             figures = Figures(place.name, number)
@@ -146,12 +147,8 @@ def results() -> list[Figures]:
             ):
                 place = Place(title, server.create(database), roles, server.pid)
                 found.append(measure(place, MESSAGES, folder))
-    found += [celery(BASELINE), apscheduler(BASELINE)]
-    return found
+    return [*found, *(one for one in (celery(BASELINE), apscheduler(BASELINE)) if one)]
 
 
 def main() -> None:
-    report.engine([one for one in results() if one is not None])
-
-
-__all__ = ["main", "percentile"]
+    report.engine(results())

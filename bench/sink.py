@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 _MESSAGE_ID = re.compile(rb"^message-id:\s*<([^>]*)>", re.IGNORECASE | re.MULTILINE)
 _END = b"\r\n.\r\n"
@@ -122,16 +122,16 @@ class Sink:
         self.process.wait()
 
     def count(self) -> Count:
-        return Count(*self._ask(b"XCOUNT"))
+        number, size, first_at, last_at = self._ask(b"XCOUNT")
+        return Count(number, size, first_at, last_at)
 
     def ids(self) -> Counter[str]:
         """Message-IDs and how often each came."""
         return Counter(self._ask(b"XIDS"))
 
-    def _ask(self, command: bytes) -> list[float]:
+    def _ask(self, command: bytes) -> Any:
         self._control.sendall(command + b"\r\n")
-        answer: list[float] = json.loads(self._answers.readline())
-        return answer
+        return json.loads(self._answers.readline())
 
 
 async def _serve() -> None:
