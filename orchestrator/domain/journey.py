@@ -9,7 +9,6 @@ from typing import Any, Final, assert_never
 
 from orchestrator.domain.durations import LONGEST, Duration
 from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate
-from orchestrator.domain.events import CANONICAL_TYPES, Event
 from orchestrator.domain.expressions import (
     EventCounter,
     Expression,
@@ -22,21 +21,19 @@ from orchestrator.domain.expressions import (
     segments_used,
     text_of,
 )
-from orchestrator.domain.facts import event_names, output_names, run_facts
+from orchestrator.domain.facts import output_names, run_facts
 from orchestrator.domain.flows import (
     Channel,
     ChooseStep,
     ClockMoment,
     ClockWindow,
     CouponStep,
-    EventMatch,
     ExitStep,
     Flow,
     FlowBook,
     IfStep,
     NotAllowed,
     SendStep,
-    Since,
     Step,
     WaitForStep,
     WaitStep,
@@ -44,7 +41,6 @@ from orchestrator.domain.flows import (
     WithdrawStep,
 )
 from orchestrator.domain.messages import FINAL_STATES, Message, MessageState
-from orchestrator.domain.purchases import completes
 from orchestrator.domain.timing import after, next_moment
 
 UNKNOWN_PATIENCE: Final = timedelta(hours=72)
@@ -52,9 +48,6 @@ UNKNOWN_PATIENCE: Final = timedelta(hours=72)
 
 LOOK_AGAIN: Final = timedelta(minutes=15)
 """How often an awaited condition that time alone can change is looked at."""
-
-_PERSONAL_TYPES: Final = CANONICAL_TYPES - {"product.restocked", "product.price_changed"}
-"""Events that are about one person, whether or not they say who it is."""
 
 HEARD: Final = "~heard"
 """The key of `Enrolment.outputs` under which awaited events that came are kept."""
@@ -293,100 +286,6 @@ def _coupon_output(step: CouponStep, situation: Situation) -> dict[str, Any]:
         "amount": None if step.amount is None else str(step.amount),
         "expires_at": None if expires_at is None else expires_at.isoformat(),
     }
-
-
-# Hearing events ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What an event means to a live run."""
-
-    exits: bool = False
-    wakes: bool = False
-    outputs: Mapping[str, Any] | None = None
-
-
-def hear(situation: Situation, event: Event) -> Heard:
-    """Whether an event ends a run, or wakes it from what it waits for."""
-    flow = situation.flow
-    current = _standing_at(situation)
-    on_condition = isinstance(current, WaitForStep) and current.condition is not None
-    if exits_on(situation, event):
-        return Heard(exits=True)
-    if event.type not in awaited_types(flow):
-        return Heard(wakes=on_condition)
-    outputs = _note_awaited(situation, event, with_event(situation, event))
-    awaited = outputs is not None and isinstance(current, WaitForStep)
-    return Heard(wakes=on_condition or awaited, outputs=outputs)
-
-
-def _standing_at(situation: Situation) -> Step | None:
-    """The step a run stands at: one that has just been entered, at its first."""
-    name = situation.enrolment.step or situation.flow.first
-    return situation.flow.program.get(name) if name else None
-
-
-def awaited_types(flow: Flow) -> frozenset[str]:
-    """The types of events that can end a run of this flow, or that one may wait for."""
-    waits = (step for step in flow.program.values() if isinstance(step, WaitForStep))
-    awaited = {match.event for step in waits for match in step.events}
-    return frozenset(awaited | {match.event for match in flow.exits})
-
-
-def exits_on(situation: Situation, event: Event) -> bool:
-    """Whether an event ends a run: what the gate asks of events nobody has processed yet.
-
-    That a checkout is completed is as good as its order, for the runs which it began.
-    """
-    types = {event.type}
-    if completes(event.type, event.payload, situation.names.get("event")):
-        types.add("order.placed")
-    exits = [replace(one, event=event.type) for one in situation.flow.exits if one.event in types]
-    scope = with_event(situation, event) if exits else None
-    return scope is not None and any(matches(match, event, scope) for match in exits)
-
-
-def with_event(situation: Situation, event: Event) -> Facts:
-    """The run's scope in which `event` is the event that has just arrived."""
-    scope = situation.scope(situation.enrolment.outputs)
-    return replace(scope, names={**scope.names, "event": event_names(event)})
-
-
-def matches(match: EventMatch, event: Event, scope: Facts) -> bool:
-    """Whether an event is the one meant.
-
-    A person's event that names nobody (a guest's order) could be anybody's: only a condition
-    can tell whose.
-    """
-    if match.event != event.type:
-        return False
-    if match.where is None:
-        return event.contact_id is not None or event.type not in _PERSONAL_TYPES
-    return holds(match.where, scope)
-
-
-def _note_awaited(situation: Situation, event: Event, scope: Facts) -> dict[str, Any] | None:
-    """The run's outputs with the awaited event noted, or None if it is of no interest."""
-    outputs = situation.enrolment.outputs
-    known = outputs.get(HEARD, {})
-    new = {
-        step.id: event.id
-        for step in situation.flow.program.values()
-        if isinstance(step, WaitForStep)
-        and step.id not in known
-        and _counts(step, situation, event)
-        and any(matches(match, event, scope) for match in step.events)
-    }
-    return {**outputs, HEARD: {**known, **new}} if new else None
-
-
-def _counts(step: WaitForStep, situation: Situation, event: Event) -> bool:
-    """Whether an event comes neither before its time nor, at the step itself, after it."""
-    if step is not _standing_at(situation):
-        return step.since is Since.ENTRY
-    began = situation.enrolment.step_started_at or situation.enrolment.entered_at
-    return event.received_at <= after(step.within, began, situation.zone)
 
 
 def key_text(key: Expression | None, scope: Facts) -> str:

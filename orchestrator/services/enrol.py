@@ -15,8 +15,9 @@ from orchestrator.domain.errors import TransientError
 from orchestrator.domain.events import Event
 from orchestrator.domain.facts import run_facts
 from orchestrator.domain.flows import EventTrigger, Flow, FlowBook
+from orchestrator.domain.hearing import awaited_types, hear
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, VersionHash
-from orchestrator.domain.journey import awaited_types, hear, key_text
+from orchestrator.domain.journey import key_text
 from orchestrator.domain.messages import CancelledReason
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
 from orchestrator.services.entering import Door, EntryKey, end_replaced

@@ -23,8 +23,9 @@ from orchestrator.domain.gate import (
     Verdict,
     gate,
 )
+from orchestrator.domain.hearing import exits_on
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
-from orchestrator.domain.journey import channels_left, exits_on
+from orchestrator.domain.journey import channels_left
 from orchestrator.domain.messages import (
     WAITING_STATES,
     Message,

@@ -217,3 +217,22 @@ async def test_a_shared_telephone_gives_nobody_anothers_mail(shop: Shop) -> None
     await shop.pass_time(hours=2)
     assert [mail.envelope_to for _, mail in shop.provider.sent] == [ADA, bea]
     assert shop.contact_id(ADA) != shop.contact_id(bea)
+
+
+async def test_a_click_is_known_to_the_run_whose_message_it_was(shop: Shop) -> None:
+    waits = CART.replace(
+        "- wait: 1 day",
+        "- wait_for: first.clicked\n        within: 1 day\n        then: [{exit: looked}]",
+    )
+    shop.publish(BRAND + waits)
+    for number in ("a", "b"):
+        await shop.receive("checkout.started", ADA, **checkout(number))
+    await shop.pass_time(hours=1)
+    clicked = next(m for m in shop.messages() if m.step == "first")
+    await shop.receive(
+        "message.clicked", ADA, data={"step": "first", "message_id": str(clicked.id)}
+    )
+    await shop.pass_time(minutes=1)
+    ended = {run.id: run.end_reason for run in shop.runs(ADA)}
+    assert ended.pop(clicked.enrolment_id) == "left"
+    assert list(ended.values()) == [None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import journey
+from orchestrator.domain import hearing, journey
 from orchestrator.domain.journey import Situation
 from orchestrator.services import advance as advancing
 from orchestrator.services import enrol as enrolling
@@ -45,7 +45,7 @@ async def test_a_run_that_raises_is_parked_after_five_tries_and_blocks_nobody(
 async def test_an_event_that_raises_holds_up_its_own_person_alone(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enrolling, "hear", raises_for(ADA, journey.hear))
+    monkeypatch.setattr(enrolling, "hear", raises_for(ADA, hearing.hear))
     for email, number in ((ADA, "a"), (BEA, "b")):
         await shop.receive("checkout.started", email, **checkout(number))
         await shop.receive("order.placed", email, checkout_id=number, order_id=number)

@@ -15,6 +15,7 @@ from orchestrator.domain.enrolments import Enrolment
 from orchestrator.domain.events import Event
 from orchestrator.domain.facts import contact_names, event_names
 from orchestrator.domain.flows import Channel, Flow, FlowBook, MessageClass
+from orchestrator.domain.hearing import Heard, exits_on, hear
 from orchestrator.domain.identifiers import (
     ContactId,
     EnrolmentId,
@@ -22,7 +23,7 @@ from orchestrator.domain.identifiers import (
     MessageId,
     VersionHash,
 )
-from orchestrator.domain.journey import Decision, Heard, Situation, advance, exits_on, hear
+from orchestrator.domain.journey import Decision, Situation, advance
 from orchestrator.domain.messages import Message, MessageState
 from orchestrator.flowfile import load_text
 

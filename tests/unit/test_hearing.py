@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.events import CANONICAL_TYPES, Event
-from orchestrator.domain.journey import HEARD, Heard, awaited_types
+from orchestrator.domain.hearing import Heard, awaited_types
+from orchestrator.domain.journey import HEARD
 from tests.unit.shop import START, Run, contact, event
 
 HOUR = timedelta(hours=1)
