@@ -43,7 +43,7 @@ PASSWORD = "s3cret/w@rd"
 ENCODED = "s3cret%2Fw%40rd"
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 1_000_000
 """More than the buffers of a connection hold, so that a server can break in before its end."""
-QUICK = Timeouts(connect=2, before_dot=3, after_dot=0.2, quit=0.5)
+QUICK = Timeouts(connect=5, before_dot=5, after_dot=1.0, quit=1.0)
 
 
 def mail(
@@ -318,7 +318,7 @@ async def test_mail_and_password_are_encrypted(certificates: Certificates, tls: 
         tls=certificates.context, implicit=implicit, login=("ada", PASSWORD)
     ) as server:
         options = f"ca={certificates.ca_file}&{tls}".rstrip("&")
-        provider = provider_of(server, options, f"ada:{ENCODED}@")
+        provider = provider_of(server, options, f"ada:{ENCODED}@", Timeouts())
         delivery = await provider.send(number(1), mail(body=LARGE[:360_000]))
         await provider.close()
     assert delivery.outcome is SENT
