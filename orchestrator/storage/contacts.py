@@ -8,16 +8,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, func, select, update
 
 from orchestrator.domain.contacts import Contact, OrderHistory, Resolution
 from orchestrator.domain.events import ContactFields
 from orchestrator.domain.identifiers import ContactId
 from orchestrator.ports.runtime import Ids
-from orchestrator.storage.batches import AnyRow, listed, listing, lock_rows, rows_of
+from orchestrator.storage.batches import AnyRow, listed, listing, lock_rows, recorded, recording
 from orchestrator.storage.merging import Refold
 from orchestrator.storage.resolution import Resolver
 from orchestrator.storage.tables import contact, contact_identity
+from orchestrator.storage.types import UtcDateTime
 
 C: Final = contact.c
 I: Final = contact_identity.c  # noqa: E741 - as the other tables' letters
@@ -85,13 +86,10 @@ class SqlContacts:
     def _write(self, names: Sequence[str], rows: Sequence[dict[str, Any]], now: datetime) -> None:
         if unknown := [name for name in names if name not in C or name in _FIXED]:
             raise ValueError(f"no column of a contact to write: {', '.join(unknown)}")
-        new = rows_of(self._connection, [C.id, *(C[name] for name in names)], rows)
-        self._connection.execute(
-            update(contact)
-            .where(C.id == new.c.id)
-            .values({name: new.c[name] for name in names})
-            .values(updated_at=now)
-        )
+        dialect = self._connection.dialect.name
+        columns = [C.id, *(C[name] for name in names)]
+        values = {"rows": recording(dialect, columns, rows), "at": now}
+        self._connection.execute(_writing(dialect, tuple(names)), values)
 
     def _read(
         self, wanted: Select[Any], values: Mapping[str, Any] | None = None
@@ -101,6 +99,14 @@ class SqlContacts:
 
 def _people() -> Select[Any]:
     return select(contact, _EXTERNAL_ID.label("external_id"))
+
+
+@cache
+def _writing(dialect: str, names: tuple[str, ...]) -> Update:
+    new = recorded(dialect, [C.id, *(C[name] for name in names)])
+    at = bindparam("at", type_=UtcDateTime())
+    changed = {name: new.c[name] for name in names}
+    return update(contact).where(C.id == new.c.id).values(changed).values(updated_at=at)
 
 
 @cache

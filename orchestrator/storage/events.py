@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Update,
     and_,
     bindparam,
     case,
@@ -26,13 +27,22 @@ from orchestrator.domain.expressions import Value
 from orchestrator.domain.identifiers import ContactId, EventId, shard_of
 from orchestrator.ports.people import NewEvent
 from orchestrator.ports.runtime import Clock
-from orchestrator.storage.batches import AnyRow, among, insert_new, listed, listing, rows_of
+from orchestrator.storage.batches import (
+    AnyRow,
+    among,
+    insert_new,
+    listed,
+    listing,
+    recorded,
+    recording,
+)
 from orchestrator.storage.expression_sql import count_statement
 from orchestrator.storage.tables import contact, event, event_key
-from orchestrator.storage.types import moment
+from orchestrator.storage.types import UtcDateTime, moment
 
 V: Final = event.c
 K: Final = event_key.c
+_KEY: Final = (K.source, K.source_id)
 _FIELDS: Final = (
     V.id,
     V.source,
@@ -58,11 +68,11 @@ class SqlEvents:
     def known(self, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which (source, source id) pairs are stored already."""
         asked = [{"source": source, "source_id": source_id} for source, source_id in keys]
-        wanted = rows_of(self._connection, (K.source, K.source_id), asked)
-        found = select(K.source, K.source_id).join(
-            wanted, and_(K.source == wanted.c.source, K.source_id == wanted.c.source_id)
-        )
-        return set(self._connection.execute(found).all())
+        dialect = self._connection.dialect.name
+        rows = {"rows": recording(dialect, _KEY, asked)}
+        return {
+            (row.source, row.source_id) for row in self._connection.execute(_known(dialect), rows)
+        }
 
     def insert(self, events: Sequence[NewEvent]) -> set[EventId]:
         """Store events not stored yet; returns the ids of the new ones."""
@@ -183,8 +193,10 @@ class SqlEvents:
 
     def mark_processed(self, ids: Iterable[EventId], now: datetime) -> None:
         """Journeys have heard these."""
-        heard = update(event).where(among(self._connection, V.id, ids))
-        self._connection.execute(heard.values(processed_at=now))
+        if wanted := list(ids):
+            dialect = self._connection.dialect.name
+            values = {"ids": listing(dialect, V.id, wanted), "at": now}
+            self._connection.execute(_hearing(dialect), values)
 
     def unpark(self, event_id: EventId) -> bool:
         """Let journeys hear a parked event, with no tries behind it; False if it is not parked."""
@@ -213,6 +225,19 @@ class SqlEvents:
 
 def _wanted(*conditions: ColumnElement[bool]) -> Select[Any]:
     return select(*_FIELDS).where(*conditions).order_by(V.id)
+
+
+@cache
+def _known(dialect: str) -> Select[Any]:
+    asked = recorded(dialect, _KEY)
+    same = and_(K.source == asked.c.source, K.source_id == asked.c.source_id)
+    return select(*_KEY).join(asked, same)
+
+
+@cache
+def _hearing(dialect: str) -> Update:
+    at = bindparam("at", type_=UtcDateTime())
+    return update(event).where(listed(dialect, V.id)).values(processed_at=at)
 
 
 @cache

@@ -41,6 +41,10 @@ _FOLDED: Final = [
     for column in consent_record.c
     if column.name not in ("personal", "salt", "commitment", "previous", "hash", "redacted_at")
 ]
+_LOCKED_SUBJECTS: Final = select(consent_subject).order_by(consent_subject.c.id).with_for_update()
+_TO_FOLD: Final = select(consent_subject.c.contact_id, *_FOLDED).join(
+    consent_record, consent_record.c.subject_id == consent_subject.c.id
+)
 
 
 @cache
@@ -169,7 +173,7 @@ class SqlConsents:
             ],
         )
         rows = self._rows(
-            select(consent_subject).order_by(consent_subject.c.id).with_for_update(),
+            _LOCKED_SUBJECTS,
             consent_subject.c.id,
             contacts,
         )
@@ -177,7 +181,7 @@ class SqlConsents:
 
     def _lock_all_subjects(self, contacts: Sequence[ContactId]) -> list[Row[Any]]:
         return self._rows(
-            select(consent_subject).order_by(consent_subject.c.id).with_for_update(),
+            _LOCKED_SUBJECTS,
             consent_subject.c.contact_id,
             contacts,
         )
@@ -259,9 +263,7 @@ class SqlConsents:
         """The records of contacts, without what the fold does not read."""
         found: defaultdict[ContactId, list[LedgerRecord]] = defaultdict(list)
         for row in self._rows(
-            select(consent_subject.c.contact_id, *_FOLDED).join(
-                consent_record, consent_record.c.subject_id == consent_subject.c.id
-            ),
+            _TO_FOLD,
             consent_subject.c.contact_id,
             contacts,
         ):

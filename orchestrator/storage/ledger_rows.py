@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, select
@@ -10,11 +11,12 @@ from sqlalchemy import Connection, Row, Select, select
 from orchestrator.domain.consent import ConsentAction, ConsentState, ConsentStatus, LedgerRecord
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId
-from orchestrator.storage.batches import among
+from orchestrator.storage.batches import listed, listing
 from orchestrator.storage.tables import contact_merge
 
 BATCH: Final = 500
 """Ids in one statement, subjects in one step of a walk."""
+_MERGES: Final = select(contact_merge.c.merged_id, contact_merge.c.kept_id)
 
 
 def rows_of(
@@ -22,13 +24,21 @@ def rows_of(
 ) -> list[Row[Any]]:
     """Rows of a statement whose column is one of `ids`, some hundred ids at a time."""
     wanted = sorted(set(ids))
+    dialect = connection.dialect.name
     return [
         row
         for start in range(0, len(wanted), BATCH)
         for row in connection.execute(
-            statement.where(among(connection, column, wanted[start : start + BATCH]))
+            _narrowed(dialect, statement, column),
+            {"ids": listing(dialect, column, wanted[start : start + BATCH])},
         )
     ]
+
+
+@lru_cache(maxsize=64)
+def _narrowed(dialect: str, statement: Select[Any], column: Any) -> Select[Any]:
+    """Kept by the statement's identity: worth its while for those that are constants."""
+    return statement.where(listed(dialect, column))
 
 
 def survivors(connection: Connection, ids: Collection[str]) -> dict[str, ContactId]:
@@ -36,8 +46,7 @@ def survivors(connection: Connection, ids: Collection[str]) -> dict[str, Contact
     kept: dict[str, ContactId] = {}
     unknown: set[str] = set(ids)
     while unknown:
-        statement = select(contact_merge.c.merged_id, contact_merge.c.kept_id)
-        rows = rows_of(connection, statement, contact_merge.c.merged_id, unknown)
+        rows = rows_of(connection, _MERGES, contact_merge.c.merged_id, unknown)
         news = {str(row.merged_id): ContactId(row.kept_id) for row in rows}
         kept |= news
         unknown = {str(owner) for owner in news.values()} - kept.keys()

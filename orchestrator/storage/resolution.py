@@ -11,15 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from orchestrator.domain.contacts import IDENTITY_KINDS, Resolution
 from orchestrator.domain.events import ContactFields
 from orchestrator.domain.identifiers import ContactId, shard_of
 from orchestrator.ports.runtime import Ids
-from orchestrator.storage.batches import AnyRow, among, insert_new, rows_of
+from orchestrator.storage.batches import (
+    AnyRow,
+    among,
+    insert_new,
+    listed,
+    listing,
+    recorded,
+    recording,
+)
 from orchestrator.storage.failures import Overtaken
 from orchestrator.storage.merging import Refold, merge
 from orchestrator.storage.tables import contact, contact_identity
@@ -40,6 +49,20 @@ _SAID: Final = (
     "timezone",
     "country",
 )
+_IDENTITY: Final = (I.kind, I.value)
+
+
+@cache
+def _identities_among(dialect: str) -> Select[Any]:
+    asked = recorded(dialect, _IDENTITY)
+    mine = (I.kind == asked.c.kind) & (I.value == asked.c.value)
+    return select(*_IDENTITY, I.contact_id).join(asked, mine)
+
+
+@cache
+def _people_to_lock(dialect: str) -> Select[Any]:
+    wanted = select(C.id, C.created_at, C.email, C.phone, C.merged_into, C.erased_at)
+    return wanted.where(listed(dialect, C.id)).order_by(C.id).with_for_update()
 
 
 @dataclass
@@ -139,24 +162,18 @@ class Resolver:
         }
 
     def _owners(self, wanted: Iterable[Identity]) -> Owners:
-        asked = rows_of(
-            self._connection,
-            (I.kind, I.value),
-            [{"kind": kind, "value": value} for kind, value in wanted],
-        )
-        found = select(I.kind, I.value, I.contact_id).join(
-            asked, (I.kind == asked.c.kind) & (I.value == asked.c.value)
-        )
-        return {(row.kind, row.value): row.contact_id for row in self._connection.execute(found)}
+        asked = [{"kind": kind, "value": value} for kind, value in wanted]
+        if not asked:
+            return {}
+        dialect = self._connection.dialect.name
+        rows = {"rows": recording(dialect, _IDENTITY, asked)}
+        found = self._connection.execute(_identities_among(dialect), rows)
+        return {(row.kind, row.value): row.contact_id for row in found}
 
     def _locked(self, ids: Iterable[ContactId]) -> dict[ContactId, AnyRow]:
-        wanted = (
-            select(C.id, C.created_at, C.email, C.phone, C.merged_into, C.erased_at)
-            .where(among(self._connection, C.id, ids))
-            .order_by(C.id)
-            .with_for_update()
-        )
-        return {row.id: row for row in self._connection.execute(wanted)}
+        dialect = self._connection.dialect.name
+        wanted = {"ids": listing(dialect, C.id, ids)}
+        return {row.id: row for row in self._connection.execute(_people_to_lock(dialect), wanted)}
 
     def _moved(self, known: Mapping[ContactId, AnyRow]) -> bool:
         """Whether somebody merged or erased a contact before we had its lock.
