@@ -29,6 +29,8 @@ class Loaded:
     book: FlowBook | None
     findings: tuple[Finding, ...]
     source: Source
+    draft: FlowBook | None = None
+    """What could be compiled all the same where there are errors; for further checks alone."""
     steps: Mapping[tuple[str, str], Span] = field(default_factory=dict)
     """Where each step stands, by flow and step id."""
 
@@ -101,8 +103,9 @@ def load_text(text: str, name: str = "flows.yaml") -> Loaded:
     told = [finding for finding in inner.findings if finding.line not in tree.mended]
     found = _in_order([*log.findings, *told])
     if compiled is None or broken:
-        return Loaded(None, found, source, compiled.steps if compiled else {})
-    return Loaded(compiled.book, found, source, compiled.steps)
+        draft, steps = (compiled.book, compiled.steps) if compiled else (None, {})
+        return Loaded(None, found, source, draft, steps)
+    return Loaded(compiled.book, found, source, compiled.book, compiled.steps)
 
 
 def check(
@@ -111,17 +114,17 @@ def check(
     template_files: Iterable[TemplateFile] = (),
 ) -> tuple[Finding, ...]:
     """All findings of a loaded file, with those on its templates' existence."""
-    if loaded.book is None:
+    if loaded.draft is None:
         return loaded.findings
     log = Log(loaded.source)
     files = tuple(template_files)
     named: set[tuple[Channel, str]] = set()
-    for flow in loaded.book.flows.values():
+    for flow in loaded.draft.flows.values():
         for step in flow.steps:
             if isinstance(step, SendStep):
                 named.update((channel, step.template) for channel in step.via)
                 _check_templates(loaded, log, flow.name, step, template_exists, files)
-    unused = [
+    unused = [  # said only of a sound file: in a broken one a step may be missing
         Finding(
             Severity.WARNING,
             "template",
@@ -132,7 +135,7 @@ def check(
             "remove the file, or name it in a step",
         )
         for file in files
-        if (file.channel, file.name) not in named
+        if loaded.book is not None and (file.channel, file.name) not in named
     ]
     return (*_in_order([*loaded.findings, *log.findings]), *unused)
 
@@ -148,7 +151,8 @@ def _check_templates(  # one call, its parts all at hand
     for channel in step.via:
         if template_exists(channel, step.template):
             continue
-        span = loaded.steps[flow, step.id]
+        if (span := loaded.steps.get((flow, step.id))) is None:  # of a broken step
+            continue
         suffix = "html" if channel is Channel.EMAIL else "txt"
         path = f"templates/{channel.value}/{step.template}.{suffix}"
         near = nearest(step.template, [one.name for one in files if one.channel is channel])

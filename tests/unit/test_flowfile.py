@@ -528,3 +528,13 @@ def test_a_journey_is_explained_in_sentences() -> None:
     assert explain_flow(book_of(SAMPLE), "abandoned_cart") == (
         Path(__file__).parent / "sample_flows.explained.txt"
     ).read_text(encoding="utf-8")
+
+
+def test_a_missing_template_is_told_beside_other_errors() -> None:
+    text = SAMPLE.replace("send: cart/reminder", "send: cart/remindr", 1)
+    loaded = load_text(text.replace("title: Abandoned cart", "titel: Abandoned cart", 1))
+    assert loaded.book is None
+    found = check(loaded, lambda _channel, name: name != "cart/remindr")
+    told = [finding.message for finding in found]
+    assert any("titel" in message for message in told)
+    assert any("cart/remindr" in message for message in told)
