@@ -44,7 +44,7 @@ from orchestrator.storage.lock import DaemonLock
 from orchestrator.storage.unit_of_work import SqlDatabase
 from orchestrator.web.app import create_app
 from orchestrator.web.pages import FOLDER as PAGES
-from orchestrator.web.parts import WebParts
+from orchestrator.web.parts import BeforeAll, WebParts
 from orchestrator.web.security import Access
 
 
@@ -180,7 +180,7 @@ def assemble(
     results = Results(database, clock, random.random)
     intake = Intake(database, library, clock, ids, metrics)
     preferences = Preferences(database, library, clock, ids)
-    standing = _standing(library, results)
+    standing = _standing(library, intake, results)
     web = _web(settings, opened, library, intake, preferences, standing, metrics, providers)
     return App(
         settings=settings,
@@ -221,12 +221,14 @@ def _web(  # one argument per collaborator: WebParts names them
             database=opened.database,
             library=library,
             links=link_tokens(settings, opened.clock),
+            issued=link_tokens(settings, BeforeAll()),
             metrics=metrics,
             access=_access(settings),
             pages=PageEnvironment(PAGES),
             sources=_sources(settings),
             submit=intake.submit,
             unsubscribe=preferences.unsubscribe,
+            preferences=preferences,
             ready=standing.reasons,
             explain=explain_flow,
             public_url=settings.base_url,
@@ -242,9 +244,10 @@ def _access(settings: Settings) -> Access:
     return Access(secret_keys, token.get_secret_value() if token else None)
 
 
-def _standing(library: VersionLibrary, results: Results) -> Standing:
+def _standing(library: VersionLibrary, intake: Intake, results: Results) -> Standing:
     standing = Standing()
     standing.checks.append(lambda: None if library.revision else "no flows have been published")
+    standing.checks.append(lambda: "events cannot be stored" if intake.stuck else None)
     standing.checks.append(lambda: "results cannot be stored" if results.stuck else None)
     return standing
 

@@ -14,6 +14,10 @@ from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics,
 from orchestrator.services.ingest import ingest
 
 BATCH: Final = 200
+AGAIN: Final = 1.0
+"""Seconds between tries while nothing can be stored."""
+PROBE: Final = "last written after a failure"
+"""The watermark that such a try writes."""
 QUEUE: Final = 5_000
 """Requests that may wait for a commit; beyond that senders are asked to come back."""
 
@@ -41,6 +45,13 @@ class Intake:
         self._metrics = metrics
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE)
         self._worker: asyncio.Task[None] | None = None
+        self._probe: asyncio.Task[None] | None = None
+        self._failing = False
+
+    @property
+    def stuck(self) -> bool:
+        """Whether events could not be stored, and nothing since."""
+        return self._failing
 
     async def submit(self, event: IncomingEvent) -> bool:
         """Store an event; True if it was new. Returns only after the commit.
@@ -59,6 +70,8 @@ class Intake:
 
     async def close(self) -> None:
         """Store what waits, then stop."""
+        if self._probe is not None:
+            self._probe.cancel()
         if self._worker is not None:
             with suppress(asyncio.CancelledError):
                 await self._worker
@@ -69,9 +82,14 @@ class Intake:
             await self._store(batch)
 
     async def _store(self, batch: Sequence[_Waiting]) -> None:
-        """Store a batch; if that fails each of it alone, so that none fails its neighbours."""
+        """Store a batch; if it is at fault each of it alone, so that none fails its neighbours."""
         try:
             answers = await self._commit([waiting.event for waiting in batch])
+        except TransientError as error:
+            self._look_again()
+            for waiting in batch:
+                _answer(waiting, error)
+            return
         except Exception as error:  # noqa: BLE001 - every waiting request must get an answer
             if len(batch) == 1:
                 _answer(batch[0], error)
@@ -79,8 +97,26 @@ class Intake:
                 for waiting in batch:
                     await self._store([waiting])
             return
+        self._failing = False
         for waiting, new in zip(batch, answers, strict=True):
             _answer(waiting, new)
+
+    def _look_again(self) -> None:
+        """Find out by ourselves when storing works again: senders may stay away for long."""
+        self._failing = True
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._write_until_it_works(), name="intake probe")
+
+    async def _write_until_it_works(self) -> None:
+        def write(uow: UnitOfWork) -> None:
+            now = self._clock.now()
+            uow.firings.set_watermark(PROBE, now.isoformat(), now)
+
+        while self._failing:
+            await asyncio.sleep(AGAIN)
+            with suppress(TransientError):
+                await self._database.run(Lane.INTAKE, write)
+                self._failing = False
 
     async def _commit(self, events: Sequence[IncomingEvent]) -> list[bool]:
         book = self._library.book(self._library.live())
