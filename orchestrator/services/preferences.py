@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from orchestrator.domain.consent import ConsentState, Method
+from orchestrator.domain.consent import (
+    ALL_TOPICS,
+    ConsentEntry,
+    ConsentState,
+    ConsentStatus,
+    Method,
+    Standing,
+    permission,
+)
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.events import IncomingEvent
-from orchestrator.domain.flows import FlowBook
+from orchestrator.domain.flows import Channel, FlowBook
 from orchestrator.domain.identifiers import ContactId, EventId
 from orchestrator.ports import (
     Clock,
@@ -22,20 +32,65 @@ from orchestrator.ports import (
     NewEvent,
     UnitOfWork,
 )
-from orchestrator.services.consent import Visit, entries_for_unsubscribe
+from orchestrator.services.consent import (
+    Visit,
+    entries_for_confirmation,
+    entries_for_preferences,
+    entries_for_unsubscribe,
+)
 from orchestrator.services.ingest import OWN_SOURCE
 
 UNSUBSCRIBE_PAGE: Final = "/u"
 
+Choice = tuple[Channel, str]
+"""A channel and a topic."""
+
+_SPENT_FOR: Final = timedelta(days=7)
+"""How long a used confirmation is remembered: no such link lives longer than that."""
+
+_OPEN: Final = (ConsentStatus.GRANTED, ConsentStatus.REQUESTED)
+_REFUSED: Final = (ConsentStatus.WITHDRAWN, ConsentStatus.OBJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person can choose, as it stands."""
+
+    standings: Mapping[Choice, Standing]
+    """The topics of the live version on each channel that reaches the person."""
+    addresses: Mapping[Channel, str]
+    """Where these channels reach it, masked: mails are forwarded."""
+    asked: Mapping[Channel, Sequence[str]]
+    """Topics that a confirmation may complete."""
+    stopped: bool
+    """Whether all marketing is refused already, on every channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What came of a visit: the states it changed, and how things stand now."""
+
+    changed: Sequence[ConsentState]
+    choices: Choices
+
 
 class Preferences:
-    """Acts on signed links."""
+    """Acts on signed links. What is decided holds once the call returns."""
 
     def __init__(self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids) -> None:
         self._database = database
         self._library = library
         self._clock = clock
         self._ids = ids
+
+    async def choices(self, claims: LinkClaims) -> Choices | None:
+        """How things stand for the person of a link; None if there is nobody any more."""
+
+        def look(uow: UnitOfWork) -> Choices | None:
+            person = _present(_followed(uow.contacts.load, claims.contact_id))
+            return None if person is None else self._choices(uow, person, self._clock.now())
+
+        return await self._database.query(look)
 
     async def unsubscribe(self, claims: LinkClaims) -> bool:
         """Withdraw what the link names (RFC 8058); True if that changed anything.
@@ -47,8 +102,80 @@ class Preferences:
             Lane.INTAKE, lambda uow: self._unsubscribe(uow, claims, self._clock.now())
         )
 
+    async def confirm(self, claims: LinkClaims, token: str, visit: Visit) -> Decision | None:
+        """Confirm what was asked for on the link's channel; the token does so once.
+
+        Nothing changes if it was spent before, or if nothing waits for a confirmation. None if
+        there is nobody any more.
+        """
+
+        def entries(uow: UnitOfWork, person: Contact, now: datetime) -> list[ConsentEntry]:
+            if claims.channel is None:
+                return []
+            states = uow.consents.states([person.id])[person.id]
+            found = entries_for_confirmation(
+                person, states, claims.channel, visit, self._book(), now
+            )
+            return found if found and uow.tokens.use(token, now, now + _SPENT_FOR) else []
+
+        return await self._decide(claims, entries)
+
+    async def choose(
+        self, claims: LinkClaims, wishes: Mapping[Choice, bool], visit: Visit
+    ) -> Decision | None:
+        """Grant what is wished and not allowed yet, withdraw what is not and was given.
+
+        What stands already is not recorded again: a box that was shown ticked and left so is
+        no act of consent (GDPR recital 32). None if there is nobody any more.
+        """
+
+        def entries(uow: UnitOfWork, person: Contact, now: datetime) -> list[ConsentEntry]:
+            standings = self._choices(uow, person, now).standings
+            news = {
+                choice: wished
+                for choice, wished in wishes.items()
+                if choice in standings and _is_news(standings[choice], wished=wished)
+            }
+            return entries_for_preferences(person, news, visit, self._book(), now)
+
+        return await self._decide(claims, entries)
+
+    async def stop(self, claims: LinkClaims, visit: Visit) -> Decision | None:
+        """Withdraw from all marketing, of every topic there is or will be, on every channel."""
+
+        def entries(uow: UnitOfWork, person: Contact, now: datetime) -> list[ConsentEntry]:
+            states = uow.consents.states([person.id])[person.id]
+            return [
+                entry
+                for channel in Channel
+                if not _is_stopped(states, channel)
+                for entry in entries_for_unsubscribe(
+                    person, channel, None, visit, self._book(), now
+                )
+            ]
+
+        return await self._decide(claims, entries)
+
+    async def _decide(
+        self,
+        claims: LinkClaims,
+        entries: Callable[[UnitOfWork, Contact, datetime], list[ConsentEntry]],
+    ) -> Decision | None:
+        """Append entries under the contact's lock, and tell the journeys what they changed."""
+
+        def work(uow: UnitOfWork) -> Decision | None:
+            person = _present(_followed(uow.contacts.lock, claims.contact_id))
+            if person is None:
+                return None
+            now = self._clock.now()
+            changed = uow.consents.append(entries(uow, person, now), now)
+            uow.events.insert(self._news(person.id, changed, now))
+            return Decision(changed, self._choices(uow, person, now))
+
+        return await self._database.run(Lane.INTAKE, work)
+
     def _unsubscribe(self, uow: UnitOfWork, claims: LinkClaims, now: datetime) -> bool:
-        person = _locked(uow, claims.contact_id)
+        person = _followed(uow.contacts.lock, claims.contact_id)
         if person is None or claims.channel is None:
             return False
         visit = Visit(UNSUBSCRIBE_PAGE, Method.ONE_CLICK, claims.message_id)
@@ -57,29 +184,69 @@ class Preferences:
         )
         changed = uow.consents.append(entries, now)
         if changed:
-            uow.events.insert([self._event(person.id, claims, changed, now)])
+            topics = {state.topic for state in changed}
+            uow.events.insert([self._unsubscribed(person.id, claims.channel, topics, now)])
         return bool(changed)
 
-    def _event(
-        self,
-        contact_id: ContactId,
-        claims: LinkClaims,
-        changed: Sequence[ConsentState],
-        now: datetime,
+    def _news(
+        self, contact_id: ContactId, changed: Sequence[ConsentState], now: datetime
+    ) -> list[NewEvent]:
+        """`contact.confirmed` where consent became usable, `contact.unsubscribed` by channel."""
+        usable = {state.topic for state in changed if state.status is ConsentStatus.GRANTED}
+        refused: defaultdict[Channel, set[str]] = defaultdict(set)
+        for state in changed:
+            if state.status in _REFUSED:
+                refused[state.channel].add(state.topic)
+        news = [
+            self._unsubscribed(contact_id, channel, topics, now)
+            for channel, topics in sorted(refused.items())
+        ]
+        if usable:
+            payload = {"data": {"topics": sorted(usable)}}
+            news.append(self._event("contact.confirmed", contact_id, payload, now))
+        return news
+
+    def _unsubscribed(
+        self, contact_id: ContactId, channel: Channel, topics: Iterable[str], now: datetime
     ) -> NewEvent:
-        """`contact.unsubscribed`, for journeys alone: the ledger has it already."""
+        payload = {"consent": {channel.value: "no"}, "data": {"topics": sorted(topics)}}
+        return self._event("contact.unsubscribed", contact_id, payload, now)
+
+    def _event(
+        self, event_type: str, contact_id: ContactId, payload: Mapping[str, Any], now: datetime
+    ) -> NewEvent:
+        """For journeys alone: the ledger has it already."""
         event_id = EventId(self._ids.new())
-        topics = sorted({state.topic for state in changed})
-        channel = claims.channel.value if claims.channel else ""
         event = IncomingEvent(
             source=OWN_SOURCE,
-            source_id=f"contact.unsubscribed:{event_id}",
-            type="contact.unsubscribed",
+            source_id=f"{event_type}:{event_id}",
+            type=event_type,
             occurred_at=now,
             contact=None,
-            payload={"consent": {channel: "no"}, "data": {"topics": topics}},
+            payload=payload,
         )
         return NewEvent(event_id, contact_id, now, event)
+
+    def _choices(self, uow: UnitOfWork, person: Contact, now: datetime) -> Choices:
+        states = uow.consents.states([person.id])[person.id]
+        book = self._book()
+        told = {state.channel for state in states}
+        addresses = {
+            channel: _masked(address)
+            for channel in Channel
+            if (address := person.address(channel))
+            and (channel is not Channel.WHATSAPP or channel in told)
+        }
+        return Choices(
+            standings={
+                (channel, topic): permission(states, channel, topic, now).standing
+                for channel in addresses
+                for topic in (book.topics if book else ())
+            },
+            addresses=addresses,
+            asked={channel: _asked(states, channel) for channel in Channel},
+            stopped=all(_is_stopped(states, channel) for channel in Channel),
+        )
 
     def _book(self) -> FlowBook | None:
         try:
@@ -88,10 +255,41 @@ class Preferences:
             return None
 
 
-def _locked(uow: UnitOfWork, contact_id: ContactId) -> Contact | None:
-    """The contact of a link, locked; a merged one's link means whom it was merged into."""
-    person = uow.contacts.lock([contact_id]).get(contact_id)
+def _followed(
+    look: Callable[[Iterable[ContactId]], dict[ContactId, Contact]], contact_id: ContactId
+) -> Contact | None:
+    """The contact of a link; a merged one's link means whom it was merged into."""
+    person = look([contact_id]).get(contact_id)
     while person is not None and person.merged_into is not None:
         contact_id = person.merged_into
-        person = uow.contacts.lock([contact_id]).get(contact_id)
+        person = look([contact_id]).get(contact_id)
     return person
+
+
+def _present(person: Contact | None) -> Contact | None:
+    return None if person is None or person.erased_at is not None else person
+
+
+def _is_news(standing: Standing, *, wished: bool) -> bool:
+    if wished:
+        return standing is not Standing.ALLOWED
+    return standing in (Standing.ALLOWED, Standing.UNCONFIRMED)
+
+
+def _asked(states: Iterable[ConsentState], channel: Channel) -> list[str]:
+    return [
+        state.topic
+        for state in states
+        if state.channel is channel and state.status is ConsentStatus.REQUESTED
+    ]
+
+
+def _is_stopped(states: Iterable[ConsentState], channel: Channel) -> bool:
+    found = {state.topic: state.status for state in states if state.channel is channel}
+    return found.get(ALL_TOPICS) in _REFUSED and not any(one in _OPEN for one in found.values())
+
+
+def _masked(address: str) -> str:
+    """`a…@example.com`, `…0123`: enough for its owner to know it, too little to use."""
+    local, at, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain}" if at else f"…{address[-4:]}"

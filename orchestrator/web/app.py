@@ -73,6 +73,8 @@ def _routes(parts: WebParts) -> list[BaseRoute]:
         Route("/metrics", operations.figures),
         Route("/webhooks/{source}", webhooks.receive, methods=["POST"]),
         *_both("/u/{token}", public.ask_unsubscribe, public.unsubscribe),
+        *_both("/confirm/{token}", public.ask_confirmation, public.confirm),
+        *_both("/preferences/{token}", public.ask_preferences, public.save_preferences),
         *_both("/login", login.form, login.enter),
         *_both("/login/{token}", login.link, login.enter_by_link),
         Route("/logout", login.leave, methods=["POST"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.domain.errors import NotFound
@@ -12,7 +13,16 @@ from orchestrator.domain.flows import Brand, FlowBook
 from orchestrator.observability import PrometheusMetrics
 from orchestrator.ports import Clock, Database, FlowLibrary, LinkClaims, LinkTokens, Source
 from orchestrator.rendering.pages import PageEnvironment
+from orchestrator.services.preferences import Preferences
 from orchestrator.web.security import Access
+
+
+class BeforeAll:
+    """A clock at a moment before any link was made: by it, no link's time is over."""
+
+    def now(self) -> datetime:
+        """The first moment of 1970."""
+        return datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,8 @@ class WebParts:
     database: Database
     library: FlowLibrary
     links: LinkTokens
+    issued: LinkTokens
+    """Knows every link we ever made, those whose time is over, too."""
     metrics: PrometheusMetrics
     access: Access
     pages: PageEnvironment
@@ -33,6 +45,8 @@ class WebParts:
     TransientError or NotFound while it cannot be stored."""
     unsubscribe: Callable[[LinkClaims], Awaitable[bool]]
     """Withdraws what the link names; True if that changed anything. May raise TransientError."""
+    preferences: Preferences
+    """Confirming and choosing; its calls may raise TransientError."""
     ready: Callable[[], Sequence[str]]
     """Why the process is not ready yet, a sentence each; empty when it is."""
     explain: Callable[[FlowBook, str], str]

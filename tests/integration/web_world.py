@@ -23,6 +23,7 @@ from orchestrator.observability import PrometheusMetrics
 from orchestrator.ports import LinkClaims, Renderer
 from orchestrator.rendering.links import SignedLinkTokens, TokenSigner
 from orchestrator.rendering.pages import PageEnvironment
+from orchestrator.services.preferences import Preferences
 from orchestrator.sources.standard import StandardSource, sign
 from orchestrator.storage.engine import create_engine_for
 from orchestrator.storage.expression_sql import register_functions
@@ -30,7 +31,7 @@ from orchestrator.storage.identifiers import UuidIds
 from orchestrator.storage.unit_of_work import SqlDatabase
 from orchestrator.web.app import create_app
 from orchestrator.web.pages import FOLDER
-from orchestrator.web.parts import WebParts
+from orchestrator.web.parts import BeforeAll, WebParts
 from orchestrator.web.security import Access
 
 ROOT = Path(__file__).parents[2]
@@ -137,17 +138,20 @@ def a_world(database_url: str, outbox: Path) -> Iterator[World]:
     database = SqlDatabase(
         create_engine_for(database_url, register_functions), clock, UuidIds(), b"suppression-key"
     )
+    library = FixedLibrary(load_file(ROOT / "flows.yaml").book)
     parts = WebParts(
         clock=clock,
         database=database,
-        library=FixedLibrary(load_file(ROOT / "flows.yaml").book),
+        library=library,
         links=SignedLinkTokens(TokenSigner(SECRET_KEYS), clock),
+        issued=SignedLinkTokens(TokenSigner(SECRET_KEYS), BeforeAll()),
         metrics=PrometheusMetrics(),
         access=Access(SECRET_KEYS, TOKEN),
         pages=PageEnvironment(FOLDER),
         sources={"standard": StandardSource([SIGNING], lambda text, _region: text)},
         submit=outside.submit,
         unsubscribe=outside.unsubscribe,
+        preferences=Preferences(database, library, clock, UuidIds()),
         ready=lambda: outside.reasons,
         explain=explain_flow,
         public_url=BASE,
