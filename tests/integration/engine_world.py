@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 PATIENCE = 400
 """How often time moves on, at most, until everything is at rest."""
+DEADLY = 0.05
+"""How often an engine dies while a message is at the provider."""
 OUTCOMES = {"sent": 82, "kept in doubt": 4, "lost in doubt": 3, "rejected": 6, "retry": 5}
 
 
@@ -58,6 +60,7 @@ class Provider:
     """When the gate that decided last about a message began."""
     name: str = "fickle"
     connections: int = 3
+    owner: Engine | None = None
 
     async def send(self, message_id: MessageId, body: RenderedMessage) -> Delivery:
         gated, at = self.gates[message_id]
@@ -67,6 +70,9 @@ class Provider:
             await asyncio.sleep(0)
         word = self.draw.choices(list(OUTCOMES), list(OUTCOMES.values()))[0]
         one.kept = word in ("sent", "kept in doubt")
+        if self.owner and self.owner.mortal and self.draw.random() < DEADLY:
+            self.owner.dead.set()
+            await asyncio.Event().wait()
         for _ in range(self.draw.randrange(3)):
             await asyncio.sleep(0)
         outcome = DeliveryOutcome.UNKNOWN if word.endswith("doubt") else DeliveryOutcome(word)
@@ -78,7 +84,7 @@ class Provider:
         pass
 
 
-@dataclass
+@dataclass(eq=False)
 class Engine:
     """One application, and how many transactions it has left."""
 
@@ -86,6 +92,7 @@ class Engine:
     left: int | None = None
     commits: bool = False
     """Whether the last transaction is committed before the crash."""
+    mortal: bool = True
     dead: asyncio.Event = field(default_factory=asyncio.Event)
     busy: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -133,6 +140,7 @@ class Engine:
         for task in mine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
+        self.app.database.close()
 
     async def work(self, draw: random.Random) -> None:
         """Some of what its ticks do, in any order."""
@@ -176,7 +184,7 @@ class World:
     stack: ExitStack
     clock: SteppingClock = field(default_factory=SteppingClock)
     engines: list[Engine] = field(default_factory=list)
-    crashes: int = 0
+    replaced: list[Engine] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed)
@@ -199,7 +207,8 @@ class World:
         )
         opened = self.stack.enter_context(open_database(settings, self.clock))
         _no_power_cuts(opened.database.engine)
-        app = assemble(settings, opened, dict.fromkeys(Channel, self.provider))
+        provider = replace(self.provider)
+        app = assemble(settings, opened, dict.fromkeys(Channel, provider))
         if first:
             read = read_files(self.folder / "flows.yaml", ROOT / "templates")
             assert read.candidate.publishable, read.candidate.findings
@@ -211,7 +220,8 @@ class World:
         if app.alone:
             recover(app.database, self.clock)
         self._watch(app)
-        return Engine(app)
+        provider.owner = Engine(app)
+        return provider.owner
 
     def _watch(self, app: App) -> None:
         """Note when each gate begins to decide, before it has locked anybody."""
@@ -240,7 +250,7 @@ class World:
             await asyncio.gather(
                 *(self._tell(deed) for deed in some), *(self._turn(one) for one in self.engines)
             )
-            self._bring_back()
+            await self._bring_back()
             self.clock.moment += timedelta(minutes=self.draw.choice([0, 0, 1, 20, 90, 400]))
         await self._rest()
 
@@ -249,10 +259,12 @@ class World:
             if engine.left is None and self.draw.random() < 0.15:
                 engine.left, engine.commits = self.draw.randint(1, 25), self.draw.random() < 0.5
 
-    def _bring_back(self) -> None:
+    async def _bring_back(self) -> None:
+        """Dead engines are buried, and others take their places."""
         for place, engine in enumerate(self.engines):
-            if engine.dead.is_set():
-                self.crashes += 1
+            if engine.dead.is_set() and engine not in self.replaced:
+                self.replaced.append(engine)
+                await engine.bury(set())
                 self.engines[place] = self.build()
 
     async def _turn(self, engine: Engine) -> None:
@@ -270,11 +282,11 @@ class World:
             if await engine.survive(engine.app.intake.submit(event)) is not None:
                 self.model.acknowledge(told)
                 return
-            self._bring_back()
+            await self._bring_back()
 
     async def _rest(self) -> None:
         for engine in self.engines:
-            engine.left = None
+            engine.left, engine.mortal = None, False
         for _ in range(PATIENCE):
             await self._settle()
             wake = self._next_wake()
