@@ -230,7 +230,7 @@ class Preferences:
     def _choices(self, uow: UnitOfWork, person: Contact, now: datetime) -> Choices:
         states = uow.consents.states([person.id])[person.id]
         book = self._book()
-        told = {state.channel for state in states}
+        told = {state.channel for state in states if state.topic != ALL_TOPICS}
         addresses = {
             channel: _masked(address)
             for channel in Channel

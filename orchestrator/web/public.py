@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from orchestrator.domain.consent import Method
+from orchestrator.domain.consent import Method, Standing
 from orchestrator.domain.errors import TransientError
 from orchestrator.ports import LinkClaims, LinkPurpose
 from orchestrator.services.consent import Visit
@@ -172,7 +172,7 @@ class PublicPages:
         granted = [
             topic
             for (channel, topic), standing in choices.standings.items()
-            if channel is claims.channel and standing.value == "allowed"
+            if channel is claims.channel and standing is Standing.ALLOWED
         ]
         return self._page(
             "confirmed.html",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import re
@@ -167,6 +168,17 @@ async def test_a_confirmation_counts_once_and_says_so_again(shop: Shop) -> None:
     assert told(shop)[0].payload["data"] == {"topics": ["news", "offers", "reviews"]}
 
 
+async def test_of_two_presses_at_once_one_confirms(shop: Shop) -> None:
+    await sign_up(shop)
+    path = link(shop, "confirm")
+    async with browser(shop) as client:
+        answers = await asyncio.gather(*(client.post(path) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum("Thank you, it is confirmed" in answer.text for answer in answers) == 1
+    assert [record.action.value for record in records(shop)].count("confirmed") == 3
+    assert [event.type for event in told(shop)] == ["contact.confirmed"]
+
+
 async def test_a_spent_link_does_not_confirm_what_is_asked_for_later(shop: Shop) -> None:
     await sign_up(shop)
     path = link(shop, "confirm")
@@ -325,7 +337,7 @@ async def test_what_waits_for_confirmation_is_not_ticked_beforehand(shop: Shop) 
     async with browser(shop) as client:
         html = (await client.get(preferences(shop))).text
     assert ticked(html) == []
-    assert html.count("have not confirmed it yet") == 3
+    assert html.count("Asked for, not confirmed yet") == 3
     await save(shop, NEWS)
     assert standing(shop)[NEWS] == "granted"
     assert standing(shop)[OFFERS] == "withdrawn"
@@ -355,7 +367,8 @@ async def test_stop_everything_stops_every_channel_and_can_be_undone_in_place(sh
         written = len(records(shop))
         again = await client.post(path, data={"stop": "all"})
     assert "Everything is stopped" in stopped.text
-    assert "not by email and not by text message" in stopped.text
+    assert "not by email and not by text message. This" in stopped.text
+    assert "WhatsApp" not in stopped.text
     assert "Stop everything</button>" not in stopped.text
     assert set(standing(shop).values()) == {"withdrawn"}
     assert {"email:*", "sms:*", "whatsapp:*"} <= set(standing(shop))
@@ -373,6 +386,22 @@ async def test_the_ledger_proves_what_the_form_asked(shop: Shop) -> None:
     assert record.details["wording"] == (
         "What may we send you? By email: News and new arrivals; Offers and sales; Review requests."
     )
+
+
+async def test_links_of_either_half_of_a_merged_person_lead_to_the_whole(shop: Shop) -> None:
+    await shop.receive("contact.created", ADA, contact={"country": "FI"})
+    await shop.receive("contact.created", contact={"phone": PHONE})
+    with shop.app.database.read() as uow:
+        halves = {uow.contacts.find("email", ADA), uow.contacts.find("phone", PHONE)}
+    await shop.receive("contact.updated", ADA, contact={"phone": PHONE})
+    assert len(halves) == 2
+    for half, box in zip(halves, (NEWS, "sms:news"), strict=True):
+        assert half is not None
+        one = LinkClaims(half, None, Channel.EMAIL, None)
+        path = "/preferences/" + tokens(shop).sign(LinkPurpose.PREFERENCES, one)
+        html = (await save(shop, box, path=path)).text
+        assert box in ticked(html)
+        assert {"email:news", "sms:news"} <= set(shown(html))
 
 
 # What strangers and machines send -------------------------------------------------------------
