@@ -272,6 +272,21 @@ async def test_a_link_of_nobody_says_so(shop: Shop) -> None:
                 assert "There is nothing here any more" in answer.text
 
 
+async def test_a_link_of_somebody_erased_brings_nothing_back(shop: Shop) -> None:
+    await sign_up(shop)
+    confirm, choose = link(shop, "confirm"), preferences(shop)
+    before = records(shop)
+    with shop.app.database.transaction() as uow:
+        now = shop.clock.moment
+        uow.contacts.update({shop.contact_id(ADA): {"erased_at": now}}, now)
+    async with browser(shop) as client:
+        for path in (confirm, choose):
+            answer = await client.post(path, data={"on": [NEWS]})
+            assert answer.status_code == 404
+            assert "There is nothing here any more" in answer.text
+    assert records(shop) == before
+
+
 # Choosing -----------------------------------------------------------------------------------
 
 
