@@ -1,8 +1,9 @@
 """Checkouts in, mails out: how many a second, at what cost, how late, and whether all arrived.
 
 Every configuration does the same: events over HTTP, a journey that waits until one moment that
-is the same for all, a mail of about 29 KB by SMTP. Then checkouts at an even pace, for lateness
-where nothing piles up. The baselines of `bench.baselines` follow in the same run.
+is the same for all, a mail of 27 KB of HTML and 3 KB of text by SMTP. Then checkouts at an even
+pace, for lateness where nothing piles up. The baselines of `bench.baselines` follow in the same
+run.
 """
 
 from __future__ import annotations
