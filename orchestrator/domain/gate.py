@@ -12,7 +12,7 @@ from orchestrator.domain.flows import Channel, IfLate, Lateness, MessageClass
 from orchestrator.domain.messages import CancelledReason, HeldReason, Message, NotSentReason
 
 PUNCTUAL: Final = timedelta(minutes=15)
-"""How long after its planned moment a message is still on time."""
+"""How long after it was due a message is still on time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,9 @@ def gate(facts: GateFacts) -> Verdict:
     refusal = _refusal(message, facts.permission)
     if refusal is not None:
         return Block(refusal)
-    if message.expires_at is not None and facts.now > message.expires_at:
-        return Block(NotSentReason.EXPIRED)
     skips = facts.if_late.lateness is Lateness.SKIP
-    if skips and facts.now > message.created_at + PUNCTUAL:
-        return Block(NotSentReason.LATE)
+    if message.expires_at is not None and facts.now > message.expires_at:
+        return Block(NotSentReason.LATE if skips else NotSentReason.EXPIRED)
     if facts.room_at is not None:
         gone = message.expires_at is not None and facts.room_at > message.expires_at
         return Block(NotSentReason.CAP) if skips or gone else Hold(facts.room_at, HeldReason.CAP)

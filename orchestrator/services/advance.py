@@ -9,7 +9,8 @@ from typing import Final
 
 from orchestrator.domain.consent import ConsentEntry
 from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate
-from orchestrator.domain.flows import Lateness
+from orchestrator.domain.flows import IfLate, Lateness
+from orchestrator.domain.gate import PUNCTUAL
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
 from orchestrator.domain.journey import Decision, PlannedSend, Situation, advance
 from orchestrator.domain.messages import NewMessage
@@ -27,6 +28,16 @@ CAREFUL: Final = 2
 HEARING: Final = timedelta(milliseconds=300)
 """How long a run waits for its person's events to be heard first."""
 RETRY_AFTER: Final = timedelta(seconds=10)
+
+
+def _expiry(situation: Situation, rule: IfLate) -> datetime | None:
+    """Until when a message may go, reckoned from when its run was due.
+
+    An engine that stood still is no less a delay than a provider that did.
+    """
+    allowed = PUNCTUAL if rule.lateness is Lateness.SKIP else rule.within
+    due_at = situation.enrolment.due_at or situation.now
+    return None if allowed is None else min(due_at, situation.now) + allowed
 
 
 @dataclass(slots=True)
@@ -133,8 +144,6 @@ class Advancing:
     def _message(self, situation: Situation, send: PlannedSend) -> NewMessage:
         """The outbox row of a send step."""
         step = send.step
-        late, now = step.if_late, situation.now
-        within = late.within if late.lateness is Lateness.SEND_WITHIN else None
         return NewMessage(
             id=MessageId(self._ids.new()),
             enrolment_id=situation.enrolment.id,
@@ -147,8 +156,8 @@ class Advancing:
             message_class=step.flow_class,
             topic=step.topic,
             priority=situation.flow.priority,
-            not_before=now,
-            expires_at=now + within if within is not None else None,
+            not_before=situation.now,
+            expires_at=_expiry(situation, step.if_late),
         )
 
     def _write(self, uow: UnitOfWork, outcome: _Outcome, now: datetime) -> None:

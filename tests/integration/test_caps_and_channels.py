@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from orchestrator.ports import Delivery, DeliveryOutcome
 from tests.integration.shop import BRAND, START, Shop, checkout
 
@@ -77,6 +79,34 @@ async def test_a_message_that_would_come_too_late_is_refused_under_a_full_cap(sh
         await shop.receive("cart.updated", ADA)
         await shop.settle()
     assert shop.outcomes()[2][1:] == ("not_sent", "cap")
+
+
+@pytest.mark.parametrize(
+    ("rule", "hours", "outcome"),
+    [
+        ("send", 72, ("sent", None)),
+        ("skip", 1, ("not_sent", "late")),
+        ("skip", 0.2, ("sent", None)),
+        ("send within 2 hours", 3, ("not_sent", "expired")),
+        ("send within 2 hours", 1, ("sent", None)),
+    ],
+)
+@pytest.mark.parametrize("planned", [False, True])
+async def test_lateness_counts_from_when_the_step_was_due_whoever_stood_still(
+    shop: Shop, rule: str, hours: float, outcome: tuple[str, str | None], *, planned: bool
+) -> None:
+    """The engine before it planned the message, or the delivery after."""
+    steps = f"      - wait: 1 hour\n{SEND}        if_late: {rule}\n"
+    shop.publish(flows(flow("nudge", "cart.updated", steps)))
+    await consenting(shop)
+    await shop.receive("cart.updated", ADA)
+    await shop.settle()
+    shop.clock.moment += timedelta(hours=1)
+    if planned:
+        await shop.app.advancing.run_once()
+    shop.clock.moment += timedelta(hours=hours)
+    await shop.settle()
+    assert shop.outcomes() == [("2", *outcome)]
 
 
 async def test_what_is_in_doubt_counts_and_what_failed_does_not(shop: Shop) -> None:
