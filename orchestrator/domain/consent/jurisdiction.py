@@ -1,6 +1,7 @@
 """Which country's law a person's consent falls under, and what that law asks of it.
 
-Engineering defaults, not legal advice; every row carries its source and when it was read.
+Engineering defaults, not legal advice: every row names the law it follows and the day it was
+written down. They come from summaries; nobody has compared them with the statutes yet.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from orchestrator.domain.flows import DoubleOptIn
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A country's rule, where it comes from, and when that was read."""
+    """A country's rule, where it comes from, and the day this row was written."""
 
     source: str
-    read_on: date
+    written_on: date
 
 
-_READ: Final = date(2026, 11, 1)
+_WRITTEN: Final = date(2026, 11, 21)
 DOUBLE_OPT_IN: Final = {
-    "DE": Rule("UWG section 7(2) as German courts read it: the sender proves the opt-in", _READ),
-    "AT": Rule("TKG 2021 section 174: prior consent; confirmed sign-up is accepted proof", _READ),
-    "CH": Rule("UWG article 3(1)(o): prior consent; confirmed sign-up is accepted proof", _READ),
+    "DE": Rule("UWG section 7(2) as German courts read it: the sender proves the opt-in", _WRITTEN),
+    "AT": Rule("TKG 2021 section 174: prior consent; confirmed sign-up is accepted proof", _WRITTEN),
+    "CH": Rule("UWG article 3(1)(o): prior consent; confirmed sign-up is accepted proof", _WRITTEN),
 }
 """Countries where `where_required` asks for a confirmed sign-up."""
 
