@@ -285,7 +285,7 @@ def test_a_jurisdiction_tells_how_it_is_known(
     assert jurisdiction(country, phone) == found
 
 
-def test_every_row_of_the_law_names_its_source_and_when_it_was_read() -> None:
+def test_every_row_of_the_law_names_its_source_and_when_it_was_written() -> None:
     assert set(DOUBLE_OPT_IN) == {"DE", "AT", "CH"}
     for rule in DOUBLE_OPT_IN.values():
         assert rule.source

@@ -23,11 +23,11 @@ class Rule:
     written_on: date
 
 
-_WRITTEN: Final = date(2026, 11, 21)
+_DATED: Final = date(2026, 11, 21)
 DOUBLE_OPT_IN: Final = {
-    "DE": Rule("UWG section 7(2) as German courts read it: the sender proves the opt-in", _WRITTEN),
-    "AT": Rule("TKG 2021 section 174: prior consent; confirmed sign-up is accepted proof", _WRITTEN),
-    "CH": Rule("UWG article 3(1)(o): prior consent; confirmed sign-up is accepted proof", _WRITTEN),
+    "DE": Rule("UWG section 7(2) as German courts read it: the sender proves the opt-in", _DATED),
+    "AT": Rule("TKG 2021 section 174: prior consent; confirmed sign-up is accepted proof", _DATED),
+    "CH": Rule("UWG article 3(1)(o): prior consent; confirmed sign-up is accepted proof", _DATED),
 }
 """Countries where `where_required` asks for a confirmed sign-up."""
 
