@@ -12,7 +12,11 @@ from pathlib import Path
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from orchestrator.bootstrap.databases import OpenDatabase, open_database
+from orchestrator.bootstrap.databases import (
+    OpenDatabase,
+    checkpoint_signer,
+    open_database,
+)
 from orchestrator.bootstrap.library import link_tokens, open_library
 from orchestrator.channels.email.smtp import smtp_provider
 from orchestrator.channels.failover import FailoverProvider
@@ -39,7 +43,6 @@ from orchestrator.sources.phones import normalise_phone
 from orchestrator.sources.shopify import ShopifySource
 from orchestrator.sources.standard import StandardSource
 from orchestrator.storage.engine import sqlite_file
-from orchestrator.storage.ledger_signing import HmacCheckpointSigner
 from orchestrator.storage.lock import DaemonLock
 from orchestrator.storage.unit_of_work import SqlDatabase
 from orchestrator.web.app import create_app
@@ -174,7 +177,6 @@ def assemble(
 ) -> App:
     """Put a daemon together around an open database and the providers given."""
     database, clock, ids = opened.database, opened.clock, opened.ids
-    secret_keys = [key.get_secret_value() for key in settings.secret_key]
     metrics = PrometheusMetrics()
     library = open_library(settings, opened)
     results = Results(database, clock, random.random)
@@ -200,7 +202,7 @@ def assemble(
         providers=providers,
         web=web,
         access=_access(settings),
-        signer=HmacCheckpointSigner(secret_keys),
+        signer=checkpoint_signer(settings),
         standing=standing,
     )
 

@@ -15,6 +15,7 @@ from orchestrator.storage.clock import clock_of
 from orchestrator.storage.engine import create_engine_for
 from orchestrator.storage.expression_sql import register_functions
 from orchestrator.storage.identifiers import UuidIds
+from orchestrator.storage.ledger_signing import HmacCheckpointSigner
 from orchestrator.storage.unit_of_work import SqlDatabase
 
 _UPGRADE: Final = "run `orchestrator db upgrade` with this program's version"
@@ -41,14 +42,12 @@ def open_database(settings: Settings, clock: Clock | None = None) -> Iterator[Op
     ConfigurationError.
     """
     url = settings.database_url.get_secret_value()
-    match migrate.state(url):
-        case migrate.SchemaState.EMPTY:
-            migrate.upgrade(url)
+    match migrate.create_if_empty(url):
         case migrate.SchemaState.OLDER:
             raise ConfigurationError(f"the database has an older schema: {_UPGRADE}")
         case migrate.SchemaState.NEWER:
             raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
-        case migrate.SchemaState.CURRENT:
+        case migrate.SchemaState.CURRENT | migrate.SchemaState.EMPTY:
             pass
     engine = create_engine_for(url, register_functions)
     ids = UuidIds()
@@ -69,3 +68,8 @@ def upgrade_database(settings: Settings) -> tuple[str, str]:
         raise ConfigurationError(f"the database has a newer schema: {_DOWNGRADE}")
     migrate.upgrade(url)
     return before.value, migrate.state(url).value
+
+
+def checkpoint_signer(settings: Settings) -> HmacCheckpointSigner:
+    """Who signs the consent ledger's checkpoints, by SECRET_KEY."""
+    return HmacCheckpointSigner([key.get_secret_value() for key in settings.secret_key])

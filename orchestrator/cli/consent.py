@@ -9,8 +9,7 @@ import typer
 
 from orchestrator.bootstrap import databases
 from orchestrator.domain.consent import VerifyReport
-from orchestrator.settings import Settings, load_settings
-from orchestrator.storage.ledger_signing import HmacCheckpointSigner
+from orchestrator.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="The consent ledger: walk its chains.")
 
@@ -27,17 +26,12 @@ def verify(
     """Walk every chain and checkpoint; exit code 1 if anything is not as it was written."""
     settings = load_settings()
     with databases.open_database(settings) as opened, opened.database.read() as uow:
-        report = uow.consents.verify(signer_of(settings))
+        report = uow.consents.verify(databases.checkpoint_signer(settings))
     if as_json:
         typer.echo(json.dumps(as_document(report), ensure_ascii=False))
     else:
         _print(report)
     raise typer.Exit(0 if report.intact else 1)
-
-
-def signer_of(settings: Settings) -> HmacCheckpointSigner:
-    """The signer of checkpoints, from SECRET_KEY."""
-    return HmacCheckpointSigner([key.get_secret_value() for key in settings.secret_key])
 
 
 def as_document(report: VerifyReport) -> dict[str, Any]:

@@ -161,11 +161,6 @@ MOVES: Mapping[MessageState, frozenset[MessageState]] = {
 """Every move that exists; conditional writes name the states they may leave."""
 
 
-def sources_of(target: MessageState) -> frozenset[MessageState]:
-    """The states from which `target` can be reached."""
-    return frozenset(state for state, targets in MOVES.items() if target in targets)
-
-
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message as a step plans it: the outbox row to insert."""

@@ -47,9 +47,6 @@ class TokenPurpose(StrEnum):
     CONFIRM = "confirm"
     CLICK = "click"
     VIEW = "view"
-    LOGIN = "login"
-    SESSION = "session"
-    CSRF = "csrf"
 
 
 class TokenSigner:
