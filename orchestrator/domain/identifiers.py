@@ -9,6 +9,7 @@ ContactId = NewType("ContactId", str)
 EventId = NewType("EventId", str)
 EnrolmentId = NewType("EnrolmentId", str)
 MessageId = NewType("MessageId", str)
+ClickId = NewType("ClickId", str)
 VersionHash = NewType("VersionHash", str)
 
 SHARDS = 256

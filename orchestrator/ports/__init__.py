@@ -10,6 +10,7 @@ from orchestrator.ports.audiences import (
     PrivacyVersions,
     SegmentWatch,
 )
+from orchestrator.ports.clicks import Clicks
 from orchestrator.ports.database import Database, DueCounts, Lane, UnitOfWork
 from orchestrator.ports.edges import Delivery, DeliveryOutcome, Provider, Source
 from orchestrator.ports.journeys import (
@@ -35,6 +36,7 @@ from orchestrator.ports.people import (
 )
 from orchestrator.ports.phones import PhoneNumbers
 from orchestrator.ports.rendering import (
+    ClickTarget,
     FlowLibrary,
     LinkClaims,
     LinkPurpose,
@@ -51,6 +53,8 @@ __all__ = [
     "Audience",
     "Audiences",
     "CheckpointSigner",
+    "ClickTarget",
+    "Clicks",
     "Clock",
     "Consents",
     "Contacts",

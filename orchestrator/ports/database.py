@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Protocol, TypeVar
 
 from orchestrator.ports.audiences import Audiences, PrivacyVersions
+from orchestrator.ports.clicks import Clicks
 from orchestrator.ports.journeys import Coupons, Enrolments, Firings, Messages, Versions
 from orchestrator.ports.people import (
     Consents,
@@ -105,6 +106,11 @@ class UnitOfWork(Protocol):
     @property
     def standings(self) -> Standings:
         """See `Standings`."""
+        ...
+
+    @property
+    def clicks(self) -> Clicks:
+        """See `Clicks`."""
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:

@@ -38,6 +38,15 @@ class LinkClaims:
     topic: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClickTarget:
+    """A link of a message, and where it leads."""
+
+    contact_id: ContactId
+    message_id: MessageId
+    url: str
+
+
 class LinkTokens(Protocol):
     """Opaque signed tokens for links; no address in clear."""
 
@@ -47,6 +56,14 @@ class LinkTokens(Protocol):
 
     def verify(self, purpose: LinkPurpose, token: str) -> LinkClaims | None:
         """The claims, or None if the token is forged, damaged or of another purpose."""
+        ...
+
+    def sign_click(self, target: ClickTarget) -> str:
+        """A token that leads to one address and nowhere else."""
+        ...
+
+    def verify_click(self, token: str) -> ClickTarget | None:
+        """Where a token leads, or None if it is forged, damaged or of another purpose."""
         ...
 
 

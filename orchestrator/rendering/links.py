@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, MessageId
-from orchestrator.ports import Clock, LinkClaims, LinkPurpose
+from orchestrator.ports import ClickTarget, Clock, LinkClaims, LinkPurpose
 
 CONFIRM_WITHIN: Final = timedelta(days=7)
 
@@ -109,6 +109,20 @@ class SignedLinkTokens:
         """The claims, or None if the token is forged, damaged, expired or of another purpose."""
         payload = self._signer.verify(_purpose(purpose), token, self._clock.now())
         return None if payload is None else _unpacked(payload)
+
+    def sign_click(self, target: ClickTarget) -> str:
+        """A token for `/c/` that leads to one address and nowhere else; it does not expire."""
+        people = UUID(target.contact_id).bytes + UUID(target.message_id).bytes
+        return self._signer.sign(TokenPurpose.CLICK, people + target.url.encode())
+
+    def verify_click(self, token: str) -> ClickTarget | None:
+        """Where a token leads, or None if it is forged, damaged or of another purpose."""
+        payload = self._signer.verify(TokenPurpose.CLICK, token, self._clock.now())
+        if payload is None:
+            return None
+        contact, message = UUID(bytes=payload[:16]), UUID(bytes=payload[16:32])
+        url = payload[32:].decode()
+        return ClickTarget(ContactId(str(contact)), MessageId(str(message)), url)
 
 
 @dataclass(frozen=True, slots=True)

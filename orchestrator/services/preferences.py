@@ -39,6 +39,7 @@ from orchestrator.services.consent import (
     entries_for_unsubscribe,
 )
 from orchestrator.services.ingest import OWN_SOURCE
+from orchestrator.services.people import followed, present
 
 UNSUBSCRIBE_PAGE: Final = "/u"
 
@@ -87,7 +88,7 @@ class Preferences:
         """How things stand for the person of a link; None if there is nobody any more."""
 
         def look(uow: UnitOfWork) -> Choices | None:
-            person = _present(_followed(uow.contacts.load, claims.contact_id))
+            person = present(followed(uow.contacts.load, claims.contact_id))
             return None if person is None else self._choices(uow, person, self._clock.now())
 
         return await self._database.query(look)
@@ -164,7 +165,7 @@ class Preferences:
         """Append entries under the contact's lock, and tell the journeys what they changed."""
 
         def work(uow: UnitOfWork) -> Decision | None:
-            person = _present(_followed(uow.contacts.lock, claims.contact_id))
+            person = present(followed(uow.contacts.lock, claims.contact_id))
             if person is None:
                 return None
             now = self._clock.now()
@@ -175,7 +176,7 @@ class Preferences:
         return await self._database.run(Lane.INTAKE, work)
 
     def _unsubscribe(self, uow: UnitOfWork, claims: LinkClaims, now: datetime) -> bool:
-        person = _followed(uow.contacts.lock, claims.contact_id)
+        person = followed(uow.contacts.lock, claims.contact_id)
         if person is None or claims.channel is None:
             return False
         visit = Visit(UNSUBSCRIBE_PAGE, Method.ONE_CLICK, claims.message_id)
@@ -253,21 +254,6 @@ class Preferences:
             return self._library.book(self._library.live())
         except NotFound:
             return None
-
-
-def _followed(
-    look: Callable[[Iterable[ContactId]], dict[ContactId, Contact]], contact_id: ContactId
-) -> Contact | None:
-    """The contact of a link; a merged one's link means whom it was merged into."""
-    person = look([contact_id]).get(contact_id)
-    while person is not None and person.merged_into is not None:
-        contact_id = person.merged_into
-        person = look([contact_id]).get(contact_id)
-    return person
-
-
-def _present(person: Contact | None) -> Contact | None:
-    return None if person is None or person.erased_at is not None else person
 
 
 def _is_news(standing: Standing, *, wished: bool) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from orchestrator.domain.errors import TransientError
 from orchestrator.ports.audiences import Audiences, PrivacyVersions
+from orchestrator.ports.clicks import Clicks
 from orchestrator.ports.database import DueCounts, Lane, UnitOfWork
 from orchestrator.ports.journeys import Coupons, Enrolments, Firings, Messages, Versions
 from orchestrator.ports.people import (
@@ -28,6 +29,7 @@ from orchestrator.ports.people import (
 from orchestrator.ports.runtime import Clock, Ids
 from orchestrator.ports.standings import Standings
 from orchestrator.storage.audiences import SqlAudiences, SqlPrivacyVersions
+from orchestrator.storage.clicks import SqlClicks
 from orchestrator.storage.contacts import SqlContacts
 from orchestrator.storage.coupons import SqlCoupons
 from orchestrator.storage.engine import BUSY_SECONDS, READ_ONLY
@@ -75,6 +77,7 @@ class SqlUnitOfWork:
         self.audiences: Audiences = SqlAudiences(connection)
         self.privacy_versions: PrivacyVersions = SqlPrivacyVersions(connection)
         self.standings: Standings = SqlStandings(connection)
+        self.clicks: Clicks = SqlClicks(connection)
 
     @property
     def connection(self) -> Connection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from orchestrator.storage.tables.audiences import privacy_version, segment_member, segment_watch
 from orchestrator.storage.tables.base import metadata
+from orchestrator.storage.tables.clicks import click
 from orchestrator.storage.tables.journeys import (
     attempt,
     coupon,
@@ -42,6 +43,7 @@ from orchestrator.storage.tables.people import (
 __all__ = [
     "attempt",
     "checkout",
+    "click",
     "consent_checkpoint",
     "consent_checkpoint_head",
     "consent_record",
