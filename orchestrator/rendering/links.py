@@ -144,11 +144,21 @@ class Links:
             "privacy": privacy,
         }
 
+    @property
+    def own(self) -> str:
+        """What all our addresses begin with."""
+        return self.public_url.rstrip("/") + "/"
+
+    def counted(self, contact_id: ContactId, message_id: MessageId, url: str) -> str:
+        """An address that leads to `url` and tells that somebody went there."""
+        token = self.tokens.sign_click(ClickTarget(contact_id, message_id, url))
+        return f"{self.own}{_path(LinkPurpose.CLICK)}/{token}"
+
     def _link(
         self, purpose: LinkPurpose, claims: LinkClaims, expires_at: datetime | None = None
     ) -> str:
         token = self.tokens.sign(purpose, claims, expires_at)
-        return f"{self.public_url.rstrip('/')}/{_path(purpose)}/{token}"
+        return f"{self.own}{_path(purpose)}/{token}"
 
 
 def _path(purpose: LinkPurpose) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, assert_never
 
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.errors import RecipientRejected, RenderFailed
 from orchestrator.domain.flows import Channel, FlowBook, LocalText, MessageClass, SendStep
+from orchestrator.domain.messages import Message
 from orchestrator.ports import LinkClaims, RenderedMessage, RenderRequest
 from orchestrator.rendering.context import RenderContext
-from orchestrator.rendering.email import EmailRenderer
+from orchestrator.rendering.counted import with_counted_links
+from orchestrator.rendering.email import EmailRenderer, RenderedEmail
 from orchestrator.rendering.links import Links
 from orchestrator.rendering.mime import MailEnvelope, build_mail
 from orchestrator.rendering.sms import SmsRenderer
@@ -56,7 +59,7 @@ class MessageRenderer:
     def _mail(self, request: RenderRequest, address: str) -> RenderedMessage:
         message, contact = request.message, request.contact
         context = self._context(request)
-        mail = self._email.render(message.template, context)
+        mail = self._counted(self._email.render(message.template, context), context, message)
         brand, marketing = self._book.brand, context.message_class is MessageClass.MARKETING
         topic = self._book.topics.get(message.topic or "")
         sender = brand.email_for(context.message_class)
@@ -81,6 +84,15 @@ class MessageRenderer:
             locale=mail.locale,
             details=_details(body, subject=mail.subject),
         )
+
+    def _counted(
+        self, mail: RenderedEmail, context: RenderContext, message: Message
+    ) -> RenderedEmail:
+        """Clicks are counted but in legal notices, whose links show plainly where they lead."""
+        if context.message_class is MessageClass.LEGAL:
+            return mail
+        of_message = partial(self._links.counted, message.contact_id, message.id)
+        return with_counted_links(mail, self._links.own, of_message)
 
     def _text(self, request: RenderRequest, number: str) -> RenderedMessage:
         sender = self._book.brand.sms_for(request.contact.country)
