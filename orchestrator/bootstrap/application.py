@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from orchestrator.bootstrap.databases import (
-    OpenDatabase,
-    checkpoint_signer,
-    open_database,
-)
+from orchestrator.bootstrap.databases import OpenDatabase, open_database
+from orchestrator.bootstrap.engine import Engine, assemble_engine
 from orchestrator.bootstrap.library import link_tokens, open_library
 from orchestrator.channels.email.smtp import smtp_provider
 from orchestrator.channels.failover import FailoverProvider
@@ -25,16 +21,9 @@ from orchestrator.channels.urls import ProviderUrl, read_provider_url
 from orchestrator.domain.flows import Channel
 from orchestrator.flowfile.explain import explain_flow
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import CheckpointSigner, Clock, Provider, Source
+from orchestrator.ports import Clock, Provider, Source
 from orchestrator.rendering.pages import PageEnvironment
-from orchestrator.services.advance import Advancing
-from orchestrator.services.audiences import Segments
-from orchestrator.services.dispatch import Dispatching
-from orchestrator.services.enrol import Enrolling
 from orchestrator.services.intake import Intake
-from orchestrator.services.moving import Moving
-from orchestrator.services.notices import Notices
-from orchestrator.services.preferences import Preferences
 from orchestrator.services.results import Results
 from orchestrator.services.versions import VersionLibrary
 from orchestrator.settings import Settings
@@ -44,7 +33,6 @@ from orchestrator.sources.shopify import ShopifySource
 from orchestrator.sources.standard import StandardSource
 from orchestrator.storage.engine import sqlite_file
 from orchestrator.storage.lock import DaemonLock
-from orchestrator.storage.unit_of_work import SqlDatabase
 from orchestrator.web.app import create_app
 from orchestrator.web.pages import FOLDER as PAGES
 from orchestrator.web.parts import BeforeAll, WebParts
@@ -52,28 +40,14 @@ from orchestrator.web.security import Access
 
 
 @dataclass(frozen=True, slots=True)
-class App:
-    """Everything a daemon runs."""
+class App(Engine):
+    """Everything a daemon runs: the engine, and what answers requests."""
 
     settings: Settings
     alone: bool
     """Whether no other process works on this database."""
-    database: SqlDatabase
-    clock: Clock
-    library: VersionLibrary
-    intake: Intake
-    preferences: Preferences
-    enrolling: Enrolling
-    segments: Segments
-    notices: Notices
-    moving: Moving
-    advancing: Advancing
-    dispatching: Dispatching
-    results: Results
-    providers: Mapping[Channel, Provider]
     web: ASGIApp
     access: Access
-    signer: CheckpointSigner
     standing: Standing
 
 
@@ -176,66 +150,47 @@ def assemble(
     settings: Settings, opened: OpenDatabase, providers: Mapping[Channel, Provider]
 ) -> App:
     """Put a daemon together around an open database and the providers given."""
-    database, clock, ids = opened.database, opened.clock, opened.ids
     metrics = PrometheusMetrics()
     library = open_library(settings, opened)
-    results = Results(database, clock, random.random)
-    intake = Intake(database, library, clock, ids, metrics)
-    preferences = Preferences(database, library, clock, ids)
-    standing = _standing(library, intake, results)
-    web = _web(settings, opened, library, intake, preferences, standing, metrics, providers)
+    engine = assemble_engine(settings, opened, library, providers, metrics)
+    standing = _standing(library, engine.intake, engine.results)
+    parts = {field.name: getattr(engine, field.name) for field in fields(engine)}
     return App(
+        **parts,
         settings=settings,
         alone=sqlite_file(settings.database_url.get_secret_value()) is not None,
-        database=database,
-        clock=clock,
-        library=library,
-        intake=intake,
-        preferences=preferences,
-        enrolling=Enrolling(database, library, clock, ids),
-        segments=Segments(database, library, clock, ids),
-        notices=Notices(database, library, clock, ids),
-        moving=Moving(database, library, clock),
-        advancing=Advancing(database, library, clock, ids, metrics),
-        dispatching=Dispatching(database, library, providers, results, clock, ids, metrics),
-        results=results,
-        providers=providers,
-        web=web,
+        web=_web(settings, opened, engine, standing, metrics),
         access=_access(settings),
-        signer=checkpoint_signer(settings),
         standing=standing,
     )
 
 
-def _web(  # one argument per collaborator: WebParts names them
+def _web(
     settings: Settings,
     opened: OpenDatabase,
-    library: VersionLibrary,
-    intake: Intake,
-    preferences: Preferences,
+    engine: Engine,
     standing: Standing,
     metrics: PrometheusMetrics,
-    providers: Mapping[Channel, Provider],
 ) -> ASGIApp:
     return create_app(
         WebParts(
             clock=opened.clock,
             database=opened.database,
-            library=library,
+            library=engine.library,
             links=link_tokens(settings, opened.clock),
             issued=link_tokens(settings, BeforeAll()),
             metrics=metrics,
             access=_access(settings),
             pages=PageEnvironment(PAGES),
             sources=_sources(settings),
-            submit=intake.submit,
-            unsubscribe=preferences.unsubscribe,
-            preferences=preferences,
+            submit=engine.intake.submit,
+            unsubscribe=engine.preferences.unsubscribe,
+            preferences=engine.preferences,
             ready=standing.reasons,
             explain=explain_flow,
             public_url=settings.base_url,
             bind_host=settings.host,
-            outbox=_outboxes(providers),
+            outbox=_outboxes(engine.providers),
         )
     )
 

@@ -35,7 +35,12 @@ class OpenDatabase:
 
 
 @contextmanager
-def open_database(settings: Settings, clock: Clock | None = None) -> Iterator[OpenDatabase]:
+def open_database(
+    settings: Settings,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    kind: type[SqlDatabase] = SqlDatabase,
+) -> Iterator[OpenDatabase]:
     """Open the database; an empty one gets its schema, another schema than ours is refused.
 
     Without a clock it is the one that everybody who uses this database shares. Raises
@@ -50,10 +55,10 @@ def open_database(settings: Settings, clock: Clock | None = None) -> Iterator[Op
         case migrate.SchemaState.CURRENT | migrate.SchemaState.EMPTY:
             pass
     engine = create_engine_for(url, register_functions)
-    ids = UuidIds()
+    ids = ids or UuidIds()
     clock = clock or clock_of(engine)
     suppression_key = settings.suppression_key.get_secret_value().encode()
-    database = SqlDatabase(engine, clock, ids, suppression_key)
+    database = kind(engine, clock, ids, suppression_key)
     try:
         yield OpenDatabase(database, clock, ids)
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
-from orchestrator.bootstrap.application import App
+from orchestrator.bootstrap.engine import Engine
 from orchestrator.ports import Lane
 from orchestrator.schedule import Tick
 from orchestrator.services import advance, dispatch, enrol, moving, notices
@@ -18,7 +18,7 @@ SHORT: Final = timedelta(milliseconds=200)
 LONG: Final = timedelta(seconds=5)
 
 
-def web_ticks(app: App) -> list[Tick]:
+def web_ticks(app: Engine) -> list[Tick]:
     """What a process that only serves HTTP has to do besides."""
 
     async def follow_versions() -> int:
@@ -27,7 +27,7 @@ def web_ticks(app: App) -> list[Tick]:
     return [Tick("follow versions", timedelta(seconds=1), follow_versions)]
 
 
-def worker_ticks(app: App) -> list[Tick]:
+def worker_ticks(app: Engine) -> list[Tick]:
     """The engine. Until something is published there is nothing to do."""
     database = app.database
 
