@@ -61,10 +61,17 @@ def explain_flow(book: FlowBook, flow_name: str) -> str:
         KeyError: there is no such flow.
     """
     flow = book.flows[flow_name]
-    lines = [flow.title, *_paragraph(flow.description), "", *_who(flow, book), "", "What happens:"]
+    lines = [
+        flow.title,
+        *_paragraph(flow.description),
+        "",
+        *who_enters(flow, book),
+        "",
+        "What happens:",
+    ]
     teller = _Teller(flow.program)
     lines += [f"  {line}" for line in teller.tell(flow.first, None, "")]
-    lines += ["  The run ends.", "", *_around(flow)]
+    lines += ["  The run ends.", "", *what_ends_it(flow)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -72,9 +79,15 @@ def _paragraph(text: str) -> list[str]:
     return [text] if text else []
 
 
-def _who(flow: Flow, book: FlowBook) -> Iterator[str]:
+def start_of(flow: Flow) -> str:
+    """What lets a person in, as a sentence."""
     starts = [_trigger(trigger) for trigger in flow.triggers]
-    yield f"A person enters {' or '.join(starts)}."
+    return f"A person enters {' or '.join(starts)}."
+
+
+def who_enters(flow: Flow, book: FlowBook) -> Iterator[str]:
+    """A sentence each on what lets a person in, how often, and what they get."""
+    yield start_of(flow)
     if flow.audience:
         yield f"Only if {say(flow.audience)}."
     if flow.key:
@@ -90,7 +103,8 @@ def _who(flow: Flow, book: FlowBook) -> Iterator[str]:
 _TOPICAL: Final = frozenset({MessageClass.MARKETING, MessageClass.SERVICE})
 
 
-def _around(flow: Flow) -> Iterator[str]:
+def what_ends_it(flow: Flow) -> Iterator[str]:
+    """A sentence each on the exits, the goal and the sunset."""
     if flow.exits:
         events = say_events(flow.exits)
         yield f"The run ends at once, and what is queued is taken back, when {events}."
@@ -151,7 +165,8 @@ def _moment(moment: Moment) -> str:
     assert_never(moment)
 
 
-_Branching = IfStep | WaitForStep | ChooseStep | ExperimentStep
+Branching = IfStep | WaitForStep | ChooseStep | ExperimentStep
+"""Steps with more than one way on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,26 +183,27 @@ class _Teller:
                 why = f": {step.reason}" if step.reason else ""
                 yield f"{indent}The run ends here{why}."
                 return
-            if isinstance(step, _Branching):
+            if isinstance(step, Branching):
                 yield from self._branches(step, indent)
             else:
-                yield f"{indent}{_sentence(step)}"
+                yield f"{indent}{sentence(step)}"
             at = step.next
 
-    def _branches(self, step: _Branching, indent: str) -> Iterator[str]:
-        opening, ways = _ways(step)
+    def _branches(self, step: Branching, indent: str) -> Iterator[str]:
+        opening, targets = ways(step)
         yield f"{indent}{opening}"
-        for title, target in ways:
+        for title, target in targets:
             if target != step.next:
                 yield f"{indent}  {title}"
                 yield from self.tell(target, step.next, f"{indent}    ")
 
 
-def _ways(step: _Branching) -> tuple[str, list[tuple[str, str | None]]]:
+def ways(step: Branching) -> tuple[str, list[tuple[str, str | None]]]:
+    """What is asked, and each way on with its title; one to `step.next` has no steps."""
     match step:
         case IfStep():
-            ways = [("If so:", step.then), ("If not:", step.otherwise)]
-            return f"Ask whether {say(step.condition)}.", ways
+            both = [("If so:", step.then), ("If not:", step.otherwise)]
+            return f"Ask whether {say(step.condition)}.", both
         case WaitForStep():
             awaited = say(step.condition) if step.condition else say_events(step.events)
             opening = f"Wait until {awaited}, at most {step.within}."
@@ -208,7 +224,7 @@ def _ways(step: _Branching) -> tuple[str, list[tuple[str, str | None]]]:
     assert_never(step)
 
 
-_Plain = (
+Plain = (
     SendStep
     | WaitStep
     | WaitUntilStep
@@ -222,7 +238,8 @@ _Plain = (
 )
 
 
-def _sentence(step: _Plain) -> str:
+def sentence(step: Plain) -> str:
+    """What a step does."""
     match step:
         case SendStep():
             return _send(step)

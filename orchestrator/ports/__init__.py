@@ -25,6 +25,7 @@ from orchestrator.ports.journeys import (
     Versions,
 )
 from orchestrator.ports.ledger import CheckpointSigner
+from orchestrator.ports.overview import FlowTotals, Overview, SendCount
 from orchestrator.ports.people import (
     Consents,
     Contacts,
@@ -68,6 +69,7 @@ __all__ = [
     "Events",
     "Firings",
     "FlowLibrary",
+    "FlowTotals",
     "Ids",
     "Lane",
     "LinkClaims",
@@ -79,6 +81,7 @@ __all__ = [
     "Metrics",
     "Move",
     "NewEvent",
+    "Overview",
     "PhoneNumbers",
     "PrivacyVersion",
     "PrivacyVersions",
@@ -88,6 +91,7 @@ __all__ = [
     "RenderedMessage",
     "Renderer",
     "SegmentWatch",
+    "SendCount",
     "Source",
     "Standing",
     "Standings",

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from orchestrator.ports.audiences import Audiences, PrivacyVersions
 from orchestrator.ports.clicks import Clicks
 from orchestrator.ports.journeys import Coupons, Enrolments, Firings, Messages, Versions
+from orchestrator.ports.overview import Overview
 from orchestrator.ports.people import (
     Consents,
     Contacts,
@@ -106,6 +107,11 @@ class UnitOfWork(Protocol):
     @property
     def standings(self) -> Standings:
         """See `Standings`."""
+        ...
+
+    @property
+    def overview(self) -> Overview:
+        """See `Overview`."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from orchestrator.ports.audiences import Audiences, PrivacyVersions
 from orchestrator.ports.clicks import Clicks
 from orchestrator.ports.database import DueCounts, Lane, UnitOfWork
 from orchestrator.ports.journeys import Coupons, Enrolments, Firings, Messages, Versions
+from orchestrator.ports.overview import Overview
 from orchestrator.ports.people import (
     Consents,
     Contacts,
@@ -39,6 +40,7 @@ from orchestrator.storage.failures import Overtaken, failures_translated
 from orchestrator.storage.lanes import Lanes
 from orchestrator.storage.ledger import SqlConsents
 from orchestrator.storage.messages import SqlMessages
+from orchestrator.storage.overview import SqlOverview
 from orchestrator.storage.purchases import SqlPurchases
 from orchestrator.storage.standings import SqlStandings
 from orchestrator.storage.suppressions import SqlSuppressions
@@ -77,6 +79,7 @@ class SqlUnitOfWork:
         self.audiences: Audiences = SqlAudiences(connection)
         self.privacy_versions: PrivacyVersions = SqlPrivacyVersions(connection)
         self.standings: Standings = SqlStandings(connection)
+        self.overview: Overview = SqlOverview(connection, self.contacts)
         self.clicks: Clicks = SqlClicks(connection)
 
     @property
