@@ -185,6 +185,8 @@ def _web(
             sources=_sources(settings),
             submit=engine.intake.submit,
             unsubscribe=engine.preferences.unsubscribe,
+            clicked=engine.clicks.note,
+            view=engine.letters.view,
             preferences=engine.preferences,
             ready=standing.reasons,
             explain=explain_flow,

@@ -12,9 +12,11 @@ from orchestrator.domain.flows import Channel
 from orchestrator.ports import CheckpointSigner, Clock, Metrics, Provider
 from orchestrator.services.advance import Advancing
 from orchestrator.services.audiences import Segments
+from orchestrator.services.clicks import Clicks
 from orchestrator.services.dispatch import Dispatching
 from orchestrator.services.enrol import Enrolling
 from orchestrator.services.intake import Intake
+from orchestrator.services.letters import Letters
 from orchestrator.services.moving import Moving
 from orchestrator.services.notices import Notices
 from orchestrator.services.preferences import Preferences
@@ -38,6 +40,8 @@ class Engine:
     library: VersionLibrary
     intake: Intake
     preferences: Preferences
+    clicks: Clicks
+    letters: Letters
     enrolling: Enrolling
     segments: Segments
     notices: Notices
@@ -66,6 +70,8 @@ def assemble_engine(
         library=library,
         intake=Intake(database, library, clock, ids, metrics),
         preferences=Preferences(database, library, clock, ids),
+        clicks=Clicks(database, clock, ids),
+        letters=Letters(database, library),
         enrolling=Enrolling(database, library, clock, ids),
         segments=Segments(database, library, clock, ids),
         notices=Notices(database, library, clock, ids),

@@ -10,7 +10,7 @@ from typing import Final
 from orchestrator.bootstrap.engine import Engine
 from orchestrator.ports import Lane
 from orchestrator.schedule import Tick
-from orchestrator.services import advance, dispatch, enrol, moving, notices
+from orchestrator.services import advance, clicks, dispatch, enrol, moving, notices
 from orchestrator.services.consent import make_checkpoint
 from orchestrator.services.results import doubt_expired
 
@@ -50,6 +50,7 @@ def worker_ticks(app: Engine) -> list[Tick]:
         Tick("advance runs", SHORT, published(app.advancing.run_once), advance.BATCH),
         Tick("retry runs", timedelta(seconds=1), published(app.advancing.retry_once), 1),
         Tick("dispatch messages", SHORT, published(app.dispatching.run_once), dispatch.BATCH),
+        Tick("settle clicks", timedelta(seconds=1), app.clicks.run_once, clicks.BATCH),
         Tick("watch segments", LONG, published(app.segments.run_once), batch=1),
         Tick("tell of a new policy", LONG, published(app.notices.run_once), notices.BATCH),
         Tick("move people to the live version", LONG, published(app.moving.run_once), moving.BATCH),

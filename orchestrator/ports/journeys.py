@@ -257,6 +257,10 @@ class Versions(Protocol):
         """The newest revision and its version."""
         ...
 
+    def live_at(self, moment: datetime) -> VersionHash | None:
+        """The version that was live at a moment; the first one for what was before it."""
+        ...
+
     def load(self, version: VersionHash) -> StoredVersion | None:
         """A version by its hash."""
         ...

@@ -25,7 +25,7 @@ class Clicks:
         self._clock = clock
         self._ids = ids
 
-    async def note(self, target: ClickTarget, *, scanner: bool) -> None:
+    async def note(self, target: ClickTarget, scanner: bool) -> None:  # noqa: FBT001  # a fact
         """Keep a click; raises TransientError if it cannot be stored."""
         click = Click(
             id=ClickId(self._ids.new()),

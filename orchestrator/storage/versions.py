@@ -59,6 +59,14 @@ class SqlVersions:
         row = self._connection.execute(newest).first()
         return None if row is None else (row.revision, VersionHash(row.hash))
 
+    def live_at(self, moment: datetime) -> VersionHash | None:
+        """The version that was live at a moment; the first one for what was before it."""
+        by_then = L.published_at <= moment
+        newest = select(L.hash).where(by_then).order_by(L.revision.desc()).limit(1)
+        first = select(L.hash).order_by(L.revision).limit(1)
+        found = self._connection.scalar(newest) or self._connection.scalar(first)
+        return None if found is None else VersionHash(found)
+
     def load(self, version: VersionHash) -> StoredVersion | None:
         """A version by its hash."""
         wanted = select(F.hash, F.name, F.source, F.templates).where(F.hash == version)

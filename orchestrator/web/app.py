@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from orchestrator.domain.errors import TransientError
 from orchestrator.web.api import create_api
+from orchestrator.web.following import Followed
 from orchestrator.web.middleware import AccessLog, HostCheck, SafeHeaders, allowed_hosts
 from orchestrator.web.operations import Operations
 from orchestrator.web.pages import page
@@ -65,7 +66,7 @@ def create_app(parts: WebParts) -> Starlette:
 
 def _routes(parts: WebParts) -> list[BaseRoute]:
     operations, webhooks, public = Operations(parts), Webhooks(parts), PublicPages(parts)
-    sessions = Sessions(parts)
+    followed, sessions = Followed(parts), Sessions(parts)
     login, inside = LoginPages(parts, sessions), InsidePages(parts, sessions)
     return [
         Route("/healthz", operations.alive),
@@ -75,6 +76,8 @@ def _routes(parts: WebParts) -> list[BaseRoute]:
         *_both("/u/{token}", public.ask_unsubscribe, public.unsubscribe),
         *_both("/confirm/{token}", public.ask_confirmation, public.confirm),
         *_both("/preferences/{token}", public.ask_preferences, public.save_preferences),
+        Route("/c/{token}", followed.click),
+        Route("/view/{token}", followed.view),
         *_both("/login", login.form, login.enter),
         *_both("/login/{token}", login.link, login.enter_by_link),
         Route("/logout", login.leave, methods=["POST"]),

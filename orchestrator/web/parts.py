@@ -11,8 +11,17 @@ from orchestrator.domain.errors import NotFound
 from orchestrator.domain.events import IncomingEvent
 from orchestrator.domain.flows import Brand, FlowBook
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import Clock, Database, FlowLibrary, LinkClaims, LinkTokens, Source
+from orchestrator.ports import (
+    ClickTarget,
+    Clock,
+    Database,
+    FlowLibrary,
+    LinkClaims,
+    LinkTokens,
+    Source,
+)
 from orchestrator.rendering.pages import PageEnvironment
+from orchestrator.services.letters import Letter
 from orchestrator.services.preferences import Preferences
 from orchestrator.web.security import Access
 
@@ -45,6 +54,11 @@ class WebParts:
     TransientError or NotFound while it cannot be stored."""
     unsubscribe: Callable[[LinkClaims], Awaitable[bool]]
     """Withdraws what the link names; True if that changed anything. May raise TransientError."""
+    clicked: Callable[[ClickTarget, bool], Awaitable[None]]
+    """Keeps that a link was followed, and whether a scanner said that it did. May raise
+    TransientError."""
+    view: Callable[[LinkClaims], Awaitable[Letter | None]]
+    """A sent message as it was. May raise TransientError."""
     preferences: Preferences
     """Confirming and choosing; its calls may raise TransientError."""
     ready: Callable[[], Sequence[str]]

@@ -20,9 +20,10 @@ from orchestrator.domain.flows import FlowBook
 from orchestrator.domain.identifiers import VersionHash
 from orchestrator.flowfile import explain_flow, load_file
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import LinkClaims, Renderer
+from orchestrator.ports import ClickTarget, LinkClaims, Renderer
 from orchestrator.rendering.links import SignedLinkTokens, TokenSigner
 from orchestrator.rendering.pages import PageEnvironment
+from orchestrator.services.letters import Letter
 from orchestrator.services.preferences import Preferences
 from orchestrator.sources.standard import StandardSource, sign
 from orchestrator.storage.engine import create_engine_for
@@ -83,6 +84,8 @@ class Outside:
 
     events: list[IncomingEvent] = field(default_factory=list)
     claims: list[LinkClaims] = field(default_factory=list)
+    clicks: list[tuple[ClickTarget, bool]] = field(default_factory=list)
+    letters: dict[LinkClaims, Letter] = field(default_factory=dict)
     failure: Exception | None = None
     reasons: list[str] = field(default_factory=list)
 
@@ -93,6 +96,14 @@ class Outside:
         if new:
             self.events.append(event)
         return new
+
+    async def clicked(self, target: ClickTarget, scanner: bool) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.clicks.append((target, scanner))
+
+    async def view(self, claims: LinkClaims) -> Letter | None:
+        return self.letters.get(claims)
 
     async def unsubscribe(self, claims: LinkClaims) -> bool:
         if self.failure is not None:
@@ -151,6 +162,8 @@ def a_world(database_url: str, outbox: Path) -> Iterator[World]:
         sources={"standard": StandardSource([SIGNING], lambda text, _region: text)},
         submit=outside.submit,
         unsubscribe=outside.unsubscribe,
+        clicked=outside.clicked,
+        view=outside.view,
         preferences=Preferences(database, library, clock, UuidIds()),
         ready=lambda: outside.reasons,
         explain=explain_flow,
