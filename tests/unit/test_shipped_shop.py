@@ -34,6 +34,7 @@ from orchestrator.ports import RenderedMessage, RenderRequest
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
 from orchestrator.rendering.templates import has_template, load_folder
+from tests.links import led_home
 
 ROOT = Path(__file__).parents[2]
 FILES = ("flows.yaml", "examples/quickstart.yaml")
@@ -221,7 +222,7 @@ def cart_mail(event: dict[str, Any]) -> tuple[str, str]:
     flow, step, channel = next(row for row in sends() if row[1].template == "cart/reminder")
     made = rendered(flow, step, channel, person(), {"event": event})
     mail = message_from_bytes(made.body, policy=policy.default)
-    text, html = (part.get_content() for part in mail.iter_parts())
+    text, html = (led_home(part.get_content(), ["a secret"]) for part in mail.iter_parts())
     return text, html
 
 
