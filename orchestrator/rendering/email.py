@@ -80,7 +80,7 @@ class _Language:
             baked={"theme": theme},
         )
         for environment in (self._html, self._text):
-            environment.globals.update(environment.module("components.html"))
+            environment.use("components.html")
 
     def template(self, name: str) -> tuple[Template, Template]:
         return self._html.compiled(name), self._text.compiled(name)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.expressions.shapes import Kind, Record
 from orchestrator.domain.expressions.vocabulary import EVENT
-from orchestrator.rendering.environment import MAX_OUTPUT, MessageEnvironment
+from orchestrator.rendering.environment import MessageEnvironment
+from orchestrator.rendering.limits import MAX_OUTPUT
 from orchestrator.rendering.names import number, shaped
 
 FACTS = {

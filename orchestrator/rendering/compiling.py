@@ -1,0 +1,188 @@
+"""What is settled when a template is compiled, so that a message only fills in its own facts.
+
+Constant texts and calls (`_("Total")`, `theme.accent`, `heading("Hello")`) become part of the
+template's own text. What remains costs little: loops pay for their rounds at once, components
+are called without a detour, and a printed value is escaped in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import markupsafe
+from jinja2 import TemplateError, nodes
+from jinja2.compiler import CodeGenerator
+from jinja2.nodes import EvalContext, Impossible, args_as_const
+from jinja2.visitor import NodeTransformer
+from markupsafe import Markup, escape
+
+from orchestrator.rendering.names import NoFacts, NoList
+
+if TYPE_CHECKING:
+    from jinja2.compiler import Frame
+
+PROVOKED: Final = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What the code of a template may raise."""
+
+NOTHING: Final = frozenset({type(None), NoFacts, NoList})
+_SCALARS: Final = frozenset({str, int, bool, Markup, type(None)})
+"""What can stand in compiled code."""
+
+# `escape` wraps each text in `Markup`, which costs ten times the escaping and is not needed here.
+_quick_escape: Callable[[str], str] = getattr(markupsafe, "_escape_inner", escape)
+
+
+def shown(value: Any) -> str:
+    """A printed value in HTML: escaped unless it is markup; none is empty."""
+    kind = type(value)
+    if kind is str:
+        return _quick_escape(value)
+    if kind is Markup:
+        return value  # type: ignore[no-any-return]
+    return "" if kind in NOTHING else escape(value)
+
+
+def finalized(value: Any) -> Any:
+    """A printed value where nothing is escaped; none is empty."""
+    return "" if type(value) in NOTHING else value
+
+
+class Generator(CodeGenerator):
+    """Jinja2's, but for values printed into HTML: `environment.shown(value)`."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
+        if isinstance(node, nodes.TemplateData) or not _plainly_escaped(frame):
+            return super()._output_child_to_const(node, frame, finalize)
+        return shown(node.as_const(frame.eval_ctx))
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if _plainly_escaped(frame):
+            self.write("environment.shown(")
+        else:
+            super()._output_child_pre(node, frame, finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if _plainly_escaped(frame):
+            self.write(")")
+        else:
+            super()._output_child_post(node, frame, finalize)
+
+
+def _plainly_escaped(frame: Frame) -> bool:
+    return bool(frame.eval_ctx.autoescape) and not frame.eval_ctx.volatile
+
+
+class Settling(NodeTransformer):
+    """Counts loops, checks what is joined with `~`, and puts constants in.
+
+    `constants` are values by name, `settled` functions whose result depends on their arguments
+    alone, `components` such functions that are also called directly where arguments differ by
+    message. A name that the template uses for something of its own is none of these.
+    """
+
+    def __init__(
+        self,
+        evaluation: EvalContext,
+        constants: Mapping[str, Any],
+        settled: Mapping[str, Callable[..., Any]],
+        components: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self._evaluation = evaluation
+        self._constants = constants
+        self._settled = {**components, **settled}
+        self._components = components
+        self._own: frozenset[str] = frozenset()
+
+    def visit_Template(self, node: nodes.Template) -> nodes.Node:  # noqa: N802  # named after the node
+        self._own = frozenset(_bound(node))
+        return self.generic_visit(node)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = _filtered(node.iter, "rounds")
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802
+        self.generic_visit(node)
+        return _filtered(node, "bounded")
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
+        return self._constant(node)
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
+        settled = self._constant(node)
+        return self.generic_visit(node) if settled is node else settled
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node.call)  # it stays a call: what stands in the block is an argument
+        node.body = [self.visit(one) for one in node.body]
+        node.defaults = [self.visit(one) for one in node.defaults]
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        name = node.node.name if isinstance(node.node, nodes.Name) else None
+        if name is None or name in self._own or name not in self._settled:
+            return node
+        try:
+            args, kwargs = args_as_const(node, self._evaluation)
+            value = self._settled[name](*args, **kwargs)
+        except Impossible:
+            return self._direct(node, name)
+        except PROVOKED:
+            return node  # rendering will tell
+        return nodes.Const(value, lineno=node.lineno, environment=node.environment)
+
+    def _direct(self, node: nodes.Call, name: str) -> nodes.Node:
+        """A component as a filter of its first argument, which Jinja2 calls without a detour."""
+        if name not in self._components or not node.args:
+            return node
+        first, *others = node.args
+        more = (others, node.kwargs, node.dyn_args, node.dyn_kwargs)
+        return nodes.Filter(
+            first, as_filter(name), *more, lineno=node.lineno, environment=node.environment
+        )
+
+    def _constant(self, node: nodes.Name | nodes.Getattr) -> nodes.Node:
+        value = self._value(node)
+        if type(value) not in _SCALARS:
+            return node
+        return nodes.Const(value, lineno=node.lineno, environment=node.environment)
+
+    def _value(self, node: nodes.Node) -> Any:
+        """The value of a path of names; a mapping or an object of our own if it is no constant."""
+        if isinstance(node, nodes.Name) and node.ctx == "load" and node.name not in self._own:
+            return self._constants.get(node.name, _UNKNOWN)
+        if isinstance(node, nodes.Getattr):
+            below = self._value(node.node)
+            return below.get(node.attr, _UNKNOWN) if isinstance(below, Mapping) else _UNKNOWN
+        return _UNKNOWN
+
+
+_UNKNOWN: Final = object()
+
+
+def as_filter(component: str) -> str:
+    """The name under which a component is a filter; no template can write it."""
+    return f"component {component}"
+
+
+def _bound(tree: nodes.Template) -> Iterator[str]:
+    """Every name to which the template gives a meaning of its own."""
+    for name in tree.find_all(nodes.Name):
+        if name.ctx != "load":
+            yield name.name
+    for macro in tree.find_all(nodes.Macro):
+        yield macro.name
+    for whole in tree.find_all(nodes.Import):
+        yield whole.target
+    for some in tree.find_all(nodes.FromImport):
+        for one in some.names:
+            yield one if isinstance(one, str) else one[1]
+
+
+def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(
+        node, name, [], [], None, None, lineno=node.lineno, environment=node.environment
+    )
