@@ -21,12 +21,16 @@ _WEB_LINK: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RenderContext:
-    """What a message is about. `outputs` are those of earlier steps, by step id."""
+    """What a message is about. `outputs` are those of earlier steps, by step id.
+
+    `sender` is the number or name a text message comes from; None for a mail.
+    """
 
     message_class: MessageClass
     links: Mapping[str, str | None]
     locale: str | None = None
     topic: str | None = None
+    sender: str | None = None
     subject: LocalText | None = None
     contact: Mapping[str, Any] | None = None
     event: Mapping[str, Any] | None = None
@@ -36,7 +40,7 @@ class RenderContext:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-TEXT_NAMES: Final = ("topic", "class", "reason")
+TEXT_NAMES: Final = ("topic", "class", "reason", "sender")
 """Names at the top without fields."""
 
 
@@ -87,7 +91,8 @@ class Vocabulary:
         topic = self._topics.get(context.topic or "")
         title = topic.title.in_locale(locale) if topic else None
         reason = _reason(self._brand.name.in_locale(locale), context.message_class, title)
-        return {**known, "class": context.message_class.value, "topic": title, "reason": reason}
+        texts = {"topic": title, "reason": reason, "sender": context.sender}
+        return {**known, **texts, "class": context.message_class.value}
 
     def brand_in(self, locale: str) -> Facts:
         """The brand with its texts in one language."""

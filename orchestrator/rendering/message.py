@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, assert_never
@@ -98,7 +98,8 @@ class MessageRenderer:
         sender = self._book.brand.sms_for(request.contact.country)
         if sender is None:
             raise RenderFailed(request.message.template, None, "brand.sms names no sender")
-        sms = self._sms.render(request.message.template, self._context(request))
+        context = replace(self._context(request), sender=sender)
+        sms = self._sms.render(request.message.template, context)
         body = sms.text.encode()
         return RenderedMessage(
             Channel.SMS,

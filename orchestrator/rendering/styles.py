@@ -58,21 +58,22 @@ class Sheet:
         return _VARIABLE.sub(lambda match: self._light[match[1]], _COMMENT.sub("", css)).strip()
 
     def dark(self) -> str:
-        """Every rule that names a colour once more, in its dark colour."""
-        media, fore, back = [], [], []
+        """Every rule that names a colour once more, in its dark colour, one line per colour."""
+        rules = self._darkened()
+        media = "".join(f"{_among(names)}{{{text}}}" for text, names in rules.items())
+        twins = (f"{_among(names, _twin(text))}{{{text}}}" for text, names in rules.items())
+        return "\n".join((f"@media (prefers-color-scheme:dark){{{media}}}", *twins))
+
+    def _darkened(self) -> dict[str, list[str]]:
+        """Each dark declaration, with the classes that need it."""
+        rules: dict[str, list[str]] = {}
         for rule in self._rules:
             for key, value in rule.declarations.items():
                 dark = _VARIABLE.sub(lambda match: self._dark[match[1]], value)
-                if dark == self.resolved(value):
-                    continue
-                text = f".{rule.name}{{{self.resolved(key)}:{dark} !important}}"
-                media.append(text)
-                if key in _BACKGROUNDS:
-                    back.append(f"[data-ogsb] {text}")
-                else:
-                    fore.append(f"[data-ogsc] {text}")
-        block = "@media (prefers-color-scheme:dark){" + "".join(media) + "}"
-        return "\n".join((block, *fore, *back))
+                if dark != self.resolved(value):
+                    text = f"{self.resolved(key)}:{dark} !important"
+                    rules.setdefault(text, []).append(rule.name)
+        return rules
 
     def _styled(self, match: re.Match[str]) -> str:
         tag, written, closing = match.groups()
@@ -94,6 +95,16 @@ class Sheet:
         attributes["style"] = f'="{style};{own}"' if own else f'="{style}"'
         rest = "".join(f" {key}{value}" for key, value in attributes.items())
         return f"<{tag}{rest}{closing}>"
+
+
+def _among(names: list[str], where: str = "") -> str:
+    return ",".join(f"{where}.{name}" for name in names)
+
+
+def _twin(declaration: str) -> str:
+    """The attribute that Outlook sets where it has changed a colour of this kind."""
+    key, _, _ = declaration.partition(":")
+    return "[data-ogsb] " if key in _BACKGROUNDS else "[data-ogsc] "
 
 
 def _rules(css: str) -> Iterator[_Rule]:
