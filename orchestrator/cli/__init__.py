@@ -11,7 +11,18 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from orchestrator.cli import apply, consent, contacts, db, events, flows, messages, run, trigger
+from orchestrator.cli import (
+    apply,
+    consent,
+    contacts,
+    db,
+    events,
+    flows,
+    messages,
+    preview,
+    run,
+    trigger,
+)
 from orchestrator.domain.errors import ConfigurationError, OrchestratorError
 
 FAILED: Final = 1
@@ -29,6 +40,7 @@ program.command("init")(run.init)
 program.command("send-event")(events.send_event)
 program.command("check")(flows.check)
 program.command("explain")(flows.explain)
+program.command("preview")(preview.preview)
 program.command("apply")(apply.apply)
 program.command("trigger")(trigger.trigger)
 program.command("retry")(messages.retry)

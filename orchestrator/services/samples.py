@@ -43,17 +43,35 @@ class Sample:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Whom a sample is for, and the names that tell what it is about."""
+
+    person: Contact
+    names: Mapping[str, Any]
+
+
+def sample_scene(book: FlowBook, now: datetime, locale: str | None = None) -> Scene:
+    """Ada, and her basket."""
+    person = sample_person(book, now, locale)
+    return Scene(person, _names(book, person, now))
+
+
 def sample_of(
-    library: FlowLibrary, flow: Flow, step: SendStep, channel: Channel, now: datetime
+    library: FlowLibrary,
+    flow: Flow,
+    step: SendStep,
+    channel: Channel,
+    now: datetime,
+    scene: Scene | None = None,
 ) -> Sample:
     """A send step's message on a channel, made of the live version's templates."""
     version = library.live()
-    book = library.book(version)
-    person = sample_person(book, now)
-    facts = {**_outputs(flow, now), **_names(book, person, now)}
+    known = scene or sample_scene(library.book(version), now)
+    facts = {**_outputs(flow, now), **known.names}
     message = _message(flow, step, channel, version, now)
     try:
-        made = library.renderer(version).render(RenderRequest(message, person, facts, now))
+        made = library.renderer(version).render(RenderRequest(message, known.person, facts, now))
     except PermanentError as error:
         return Sample(channel, problem=str(error))
     if channel is not Channel.EMAIL:
@@ -68,7 +86,7 @@ def sample_of(
     )
 
 
-def sample_person(book: FlowBook, now: datetime) -> Contact:
+def sample_person(book: FlowBook, now: datetime, locale: str | None = None) -> Contact:
     """Ada, who has bought before."""
     brand = book.brand
     orders = OrderHistory(
@@ -83,7 +101,7 @@ def sample_person(book: FlowBook, now: datetime) -> Contact:
         phone="+358401234567",
         first_name="Ada",
         last_name="Lovelace",
-        locale=brand.locale,
+        locale=locale or brand.locale,
         timezone=brand.timezone,
         country="FI",
         tracking=False,
