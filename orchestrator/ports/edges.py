@@ -38,6 +38,8 @@ class Delivery:
     """Zero when the try was broken off before anything left: it is made again at once."""
     provider: str | None = None
     """Who answered, where one of several was asked."""
+    opted_out: bool = False
+    """The recipient told the provider to stop: their consent on the channel is withdrawn."""
 
 
 class Provider(Protocol):
