@@ -6,19 +6,22 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.rendering.theme import direction, tokens_for
 
+STYLE: Final = ("style.css",)
+"""The sheet of every page; some bring further ones."""
+
 
 class PageEnvironment:
-    """Templates of a folder, escaped throughout, with one style sheet inside each page.
+    """Templates of a folder, escaped throughout, with their style sheets inside each page.
 
-    `style.css` of the folder is the sheet; its colours are `var(--name)` of the brand's tokens.
-    Templates are the project's own: unlike a message's they need no sandbox.
+    Colours of a sheet are `var(--name)` of the brand's tokens. Templates are the project's own:
+    unlike a message's they need no sandbox.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,14 +32,20 @@ class PageEnvironment:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._sheet = (folder / "style.css").read_text("utf-8")
-        self._styles: dict[str | None, str] = {}
+        self._folder = folder
+        self._styles: dict[tuple[str | None, tuple[str, ...]], str] = {}
 
     def render(
-        self, template: str, *, locale: str, accent: str | None, values: Mapping[str, Any]
+        self,
+        template: str,
+        *,
+        locale: str,
+        accent: str | None,
+        values: Mapping[str, Any],
+        sheets: tuple[str, ...] = STYLE,
     ) -> tuple[str, str]:
-        """The page, and its style sheet as a source for a Content-Security-Policy."""
-        style = self._style(accent)
+        """The page, and its style as a source for a Content-Security-Policy."""
+        style = self._style(accent, sheets)
         html = self._jinja.get_template(template).render(
             values,
             lang=locale,
@@ -46,16 +55,16 @@ class PageEnvironment:
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         return html, f"'sha256-{digest}'"
 
-    def _style(self, accent: str | None) -> str:
-        if accent not in self._styles:
+    def _style(self, accent: str | None, sheets: tuple[str, ...]) -> str:
+        if (accent, sheets) not in self._styles:
             tokens = tokens_for(accent)
             light = _declarations({name: token.light for name, token in tokens.items()})
             dark = _declarations({name: token.dark for name, token in tokens.items()})
-            self._styles[accent] = (
+            self._styles[accent, sheets] = (
                 f":root{{{light}}}\n@media(prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-                + self._sheet
+                + "\n".join((self._folder / name).read_text("utf-8") for name in sheets)
             )
-        return self._styles[accent]
+        return self._styles[accent, sheets]
 
 
 def _declarations(colours: Mapping[str, str]) -> str:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 LAST_TRY: Final = "publishing"
 """The watermark under which the newest try to publish is kept."""
+LONGEST_LINE: Final = 500
+"""How much of a line is kept with what was found in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,8 @@ class LastTry:
     file: str
     version: VersionHash | None
     findings: tuple[Finding, ...]
+    lines: tuple[str, ...] = ()
+    """The line that each finding is about; empty where it is about a whole file."""
 
 
 def last_try(uow: UnitOfWork) -> LastTry | None:
@@ -239,6 +243,7 @@ def last_try(uow: UnitOfWork) -> LastTry | None:
         findings=tuple(
             Finding(**{**row, "severity": Severity(row["severity"])}) for row in told["findings"]
         ),
+        lines=tuple(told.get("lines", [""] * len(told["findings"]))),
     )
 
 
@@ -251,5 +256,16 @@ def _remember(
         "file": candidate.name,
         "version": published.version,
         "findings": [asdict(finding) for finding in published.findings],
+        "lines": [_line_of(candidate, finding) for finding in published.findings],
     }
     uow.firings.set_watermark(LAST_TRY, json.dumps(told, ensure_ascii=False), now)
+
+
+def _line_of(candidate: Candidate, finding: Finding) -> str:
+    """The line of the flows file or of a template that a finding is about."""
+    source = candidate.source
+    for path, text in candidate.templates.items():
+        if finding.file.endswith(f"/{path}"):
+            source = text
+    lines = source.splitlines()
+    return lines[finding.line - 1][:LONGEST_LINE] if 0 < finding.line <= len(lines) else ""

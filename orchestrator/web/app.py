@@ -20,8 +20,14 @@ from orchestrator.web.following import Followed
 from orchestrator.web.middleware import AccessLog, HostCheck, SafeHeaders, allowed_hosts
 from orchestrator.web.operations import Operations
 from orchestrator.web.pages import page
-from orchestrator.web.pages.inside import InsidePages
+from orchestrator.web.pages.frame import Frame
+from orchestrator.web.pages.journeys import JourneyPages
 from orchestrator.web.pages.login import LoginPages
+from orchestrator.web.pages.messages import MessagePages
+from orchestrator.web.pages.outbox import Outbox
+from orchestrator.web.pages.outbox_pages import OutboxPages
+from orchestrator.web.pages.people import PeoplePages
+from orchestrator.web.pages.publishing import PublishingPage
 from orchestrator.web.pages.sessions import Sessions
 from orchestrator.web.parts import WebParts
 from orchestrator.web.public import PublicPages
@@ -67,7 +73,7 @@ def create_app(parts: WebParts) -> Starlette:
 def _routes(parts: WebParts) -> list[BaseRoute]:
     operations, webhooks, public = Operations(parts), Webhooks(parts), PublicPages(parts)
     followed, sessions = Followed(parts), Sessions(parts)
-    login, inside = LoginPages(parts, sessions), InsidePages(parts, sessions)
+    login = LoginPages(parts, sessions)
     return [
         Route("/healthz", operations.alive),
         Route("/readyz", operations.ready),
@@ -81,12 +87,31 @@ def _routes(parts: WebParts) -> list[BaseRoute]:
         *_both("/login", login.form, login.enter),
         *_both("/login/{token}", login.link, login.enter_by_link),
         Route("/logout", login.leave, methods=["POST"]),
-        Route("/", inside.journeys),
-        Route("/outbox", inside.outbox),
-        Route("/outbox/{message}", inside.message),
-        Route("/outbox/{message}/html", inside.mail),
+        *_inside(parts, sessions),
         Mount("/api", create_api(parts)),
     ]
+
+
+def _inside(parts: WebParts, sessions: Sessions) -> list[Route]:
+    """The marketers' pages, for whoever is logged in."""
+    frame, outbox = Frame(parts, sessions), Outbox(parts.outbox)
+    journeys, people = JourneyPages(parts, frame), PeoplePages(parts, frame, outbox)
+    messages, written = MessagePages(parts, frame, outbox), OutboxPages(frame, outbox)
+    publishing = PublishingPage(parts, frame)
+    pages = {
+        "/": journeys.board,
+        "/journeys/{flow}": journeys.journey,
+        "/journeys/{flow}/{step}": journeys.sample,
+        "/journeys/{flow}/{step}/{look}": journeys.sample_html,
+        "/people": people.people,
+        "/people/{contact}": people.person,
+        "/messages": messages.messages,
+        "/outbox": written.listing,
+        "/outbox/{message}": written.message,
+        "/outbox/{message}/html": written.mail,
+        "/publishing": publishing.show,
+    }
+    return [Route(path, frame.guarded(show)) for path, show in pages.items()]
 
 
 def _both(path: str, get: Endpoint, post: Endpoint) -> list[Route]:

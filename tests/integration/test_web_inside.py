@@ -48,9 +48,8 @@ async def test_the_journeys_are_told_in_sentences(web: World) -> None:
     book = web.parts.live_book()
     assert book is not None
     for flow in book.flows.values():
-        assert f'<h2 id="{flow.name}">' in html
-    assert "Wait 1 hour" in html
-    assert '<li class="in1">' in html
+        assert f'<a href="/journeys/{flow.name}">{flow.title}</a>' in html
+    assert "A person enters when they start a checkout." in html
     assert 'href="/outbox"' in html
     assert "ffffffff" in html
 

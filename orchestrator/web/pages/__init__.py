@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.responses import HTMLResponse
 
 from orchestrator.domain.flows import Brand
-from orchestrator.rendering.pages import PageEnvironment
+from orchestrator.rendering.pages import STYLE, PageEnvironment
 
 FOLDER: Final = Path(__file__).with_name("templates")
 """The templates a `PageEnvironment` is made from."""
@@ -17,13 +17,14 @@ LOCALE: Final = "en"
 """The language our own sentences are written in so far."""
 
 
-def page(
+def page(  # what a page is made from
     environment: PageEnvironment,
     template: str,
     *,
     brand: Brand | None,
     status: int = 200,
     frames: bool = False,
+    sheets: tuple[str, ...] = STYLE,
     **values: Any,
 ) -> HTMLResponse:
     """A page that loads nothing from anywhere, runs no script and cannot be framed.
@@ -32,7 +33,7 @@ def page(
     """
     accent = None if brand is None else brand.theme.get("accent")
     html, style = environment.render(
-        template, locale=LOCALE, accent=accent, values={"brand": brand, **values}
+        template, locale=LOCALE, accent=accent, values={"brand": brand, **values}, sheets=sheets
     )
     policy = (
         f"default-src 'none'; style-src {style}; form-action 'self'; base-uri 'none';"

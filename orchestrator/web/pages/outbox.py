@@ -16,15 +16,8 @@ from typing import Any, Final
 MOST_LISTED: Final = 200
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SHOWN_HEADERS: Final = (
-    "From",
-    "To",
-    "Date",
-    "List-Unsubscribe",
-    "List-Unsubscribe-Post",
-    "List-Id",
-    "Message-ID",
-)
+_SNIPPET: Final = 80
+"""How many characters of a text message stand for its subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +28,7 @@ class OutboxMessage:
     subject: str
     to: str
     channel: str
-    written_at: str
-    written: str
+    written_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +41,41 @@ class OpenedMessage:
     text: str
 
 
-def newest(folders: Sequence[Path], limit: int = MOST_LISTED) -> list[OutboxMessage]:
-    """The newest messages of the folders; a file that cannot be read is passed over.
+class Outbox:
+    """The folders into which messages are written instead of being sent."""
 
-    Ids are ordered by time, so names alone decide which are the newest.
-    """
-    names = heapq.nlargest(limit, _descriptions(folders), key=lambda path: path.stem)
-    found = [_summary(path) for path in names]
-    return [summary for summary in found if summary is not None]
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(dict.fromkeys(folders))
 
+    def newest(self, limit: int = MOST_LISTED) -> list[OutboxMessage]:
+        """The newest messages; a file that cannot be read is passed over.
 
-def opened(folders: Sequence[Path], message_id: str) -> OpenedMessage | None:
-    """A message by its id; None if there is none."""
-    if not _ID.fullmatch(message_id):
-        return None
-    for folder in dict.fromkeys(folders):
-        path = folder / f"{message_id}.json"
-        summary = _summary(path)
-        if summary is not None:
-            return _opened(path, summary)
-    return None
+        Ids are ordered by time, so names alone decide which are the newest.
+        """
+        names = heapq.nlargest(limit, self._descriptions(), key=lambda path: path.stem)
+        found = [_summary(path) for path in names]
+        return [summary for summary in found if summary is not None]
 
+    def opened(self, message_id: str) -> OpenedMessage | None:
+        """A message by its id; None if there is none."""
+        path = self._path(message_id)
+        summary = _summary(path) if path else None
+        return _opened(path, summary) if path and summary else None
 
-def _descriptions(folders: Sequence[Path]) -> Iterator[Path]:
-    for folder in dict.fromkeys(folders):
-        if folder.is_dir():
-            yield from (path for path in folder.glob("*.json") if _ID.fullmatch(path.stem))
+    def address(self, message_id: str) -> str:
+        """Where a message's content is shown; empty if it is not here."""
+        return f"/outbox/{message_id}" if self._path(message_id) else ""
+
+    def _path(self, message_id: str) -> Path | None:
+        if not _ID.fullmatch(message_id):
+            return None
+        paths = (folder / f"{message_id}.json" for folder in self._folders)
+        return next((path for path in paths if path.is_file()), None)
+
+    def _descriptions(self) -> Iterator[Path]:
+        for folder in self._folders:
+            if folder.is_dir():
+                yield from (path for path in folder.glob("*.json") if _ID.fullmatch(path.stem))
 
 
 def _described(path: Path) -> dict[str, Any] | None:
@@ -89,25 +90,33 @@ def _summary(path: Path) -> OutboxMessage | None:
     described = _described(path)
     if described is None:
         return None
-    written_at = str(described.get("written_at", ""))
     return OutboxMessage(
         id=path.stem,
-        subject=str(described.get("subject") or "Text message"),
+        subject=str(described.get("subject") or "") or _snippet(path),
         to=str(described.get("to", "")),
         channel=str(described.get("channel", "")),
-        written_at=written_at,
-        written=_short_time(written_at),
+        written_at=_moment(str(described.get("written_at", ""))),
     )
+
+
+def _snippet(path: Path) -> str:
+    """How a text message begins; it has no subject."""
+    words = " ".join(_text(path).split())
+    cut = words if len(words) <= _SNIPPET else words[: _SNIPPET - 1] + "…"
+    return cut or "Text message"
+
+
+def _text(path: Path) -> str:
+    sms = path.with_suffix(".txt")
+    return sms.read_text("utf-8", errors="replace") if sms.is_file() else ""
 
 
 def _opened(path: Path, summary: OutboxMessage) -> OpenedMessage:
     mail = path.with_suffix(".eml")
     if not mail.is_file():
-        sms = path.with_suffix(".txt")
-        text = sms.read_text("utf-8", errors="replace") if sms.is_file() else ""
-        return OpenedMessage(summary, (("To", summary.to),), None, text)
+        return OpenedMessage(summary, (("To", summary.to),), None, _text(path))
     message = message_from_bytes(mail.read_bytes(), policy=policy.default)
-    headers = tuple((name, str(message[name])) for name in _SHOWN_HEADERS if name in message)
+    headers = tuple((name, str(value)) for name, value in message.items())
     return OpenedMessage(summary, headers, _part(message, "html"), _part(message, "plain") or "")
 
 
@@ -116,8 +125,9 @@ def _part(message: EmailMessage, kind: str) -> str | None:
     return None if body is None else str(body.get_content())
 
 
-def _short_time(text: str) -> str:
+def _moment(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+        found = datetime.fromisoformat(text)
     except ValueError:
-        return text
+        return None
+    return found if found.tzinfo else None
