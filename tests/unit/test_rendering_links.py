@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, MessageId
-from orchestrator.ports import LinkClaims, LinkPurpose
+from orchestrator.ports import ClickTarget, LinkClaims, LinkPurpose
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenPurpose, TokenSigner
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -103,6 +104,49 @@ def test_a_token_is_short_and_fits_a_path() -> None:
     token = tokens().sign(LinkPurpose.UNSUBSCRIBE, CLAIMS)
     assert len(token) < 90
     assert token.replace("-", "a").replace("_", "a").isalnum()
+
+
+BRIEF = replace(CLAIMS, channel=Channel.SMS, message_id=None)
+BRIEF_PURPOSES = (LinkPurpose.UNSUBSCRIBE, LinkPurpose.PREFERENCES)
+
+
+def test_a_text_messages_token_is_brief_and_names_no_message() -> None:
+    signer = tokens()
+    token = signer.sign_briefly(LinkPurpose.UNSUBSCRIBE, replace(BRIEF, message_id=MESSAGE))
+    assert len(token) <= 48
+    assert signer.verify(LinkPurpose.UNSUBSCRIBE, token) == BRIEF
+
+
+def test_a_brief_token_is_good_for_its_purpose_alone() -> None:
+    signer = tokens()
+    for purpose in LinkPurpose:
+        token = signer.sign_briefly(purpose, BRIEF)
+        accepted = [other for other in LinkPurpose if signer.verify(other, token)]
+        assert accepted == ([purpose] if purpose in BRIEF_PURPOSES else [])
+
+
+def test_every_changed_character_of_a_brief_token_is_noticed() -> None:
+    signer = tokens()
+    token = signer.sign_briefly(LinkPurpose.UNSUBSCRIBE, BRIEF)
+    for place, character in enumerate(token):
+        for other in {"A", "z", "_", "="} - {character}:
+            forged = token[:place] + other + token[place + 1 :]
+            assert signer.verify(LinkPurpose.UNSUBSCRIBE, forged) is None
+    for cut in range(1, len(token)):
+        assert signer.verify(LinkPurpose.UNSUBSCRIBE, token[:cut]) is None
+
+
+def test_a_brief_token_outlives_its_key_being_rotated() -> None:
+    old = tokens("old").sign_briefly(LinkPurpose.UNSUBSCRIBE, BRIEF)
+    assert tokens("new", "old").verify(LinkPurpose.UNSUBSCRIBE, old) == BRIEF
+    assert tokens("new").verify(LinkPurpose.UNSUBSCRIBE, old) is None
+
+
+def test_a_link_that_was_counted_leads_where_it_was_signed_to() -> None:
+    target = ClickTarget(CONTACT, MESSAGE, "https://shop.example/ö?a=1&b=2")
+    signer = tokens()
+    assert signer.verify_click(signer.sign_click(target)) == target
+    assert signer.verify_click(signer.sign(LinkPurpose.VIEW, CLAIMS)) is None
 
 
 def test_session_payloads_are_free() -> None:
