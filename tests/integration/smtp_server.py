@@ -82,6 +82,13 @@ class SmtpServer:
     login_in_clear: bool = False
     size_limit: int | None = None
     utf8: bool = True
+    pipelining: bool = False
+    lenient: bool = False
+    """Asks for the message though it took no recipient, as RFC 2920 allows."""
+    strays: list[bytes] = field(default_factory=list)
+    """What came to be sent to nobody."""
+    chunks: list[bytes] = field(default_factory=list)
+    """What was read at once."""
     inbox: list[Taken] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     always: Plan = field(default_factory=dict)
@@ -146,7 +153,7 @@ class _Dialogue(SMTP):
 
     def __init__(self, server: SmtpServer, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
-            _Handler(),
+            _Handler(pipelining=server.pipelining),
             data_size_limit=server.size_limit or BIG,
             enable_SMTPUTF8=server.utf8,
             hostname="test.example",
@@ -176,6 +183,10 @@ class _Dialogue(SMTP):
         super().connection_made(transport)
         if self._handler_coroutine is not None:
             self.book.dialogues.add(self._handler_coroutine)
+
+    def data_received(self, data: bytes) -> None:
+        self.book.chunks.append(data)
+        super().data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.book.open.discard(self)
@@ -231,6 +242,11 @@ class _Dialogue(SMTP):
             await method(arg)
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802  # aiosmtpd's word
+        if self.book.lenient and self.envelope is not None and not self.envelope.rcpt_tos:
+            await self.push("354 go on")
+            self.book.strays.append(await self._reader.readuntil(b".\r\n"))
+            await self.push("554 5.5.1 no valid recipients")
+            return
         if (answer := self.planned("BODY")) is None:
             await super().smtp_DATA(arg)
             return
@@ -244,7 +260,23 @@ class _Dialogue(SMTP):
         return AuthResult(success=given == self.book.login, handled=False)
 
 
+@dataclass
 class _Handler:
+    pipelining: bool
+
+    async def handle_EHLO(  # noqa: N802  # aiosmtpd's word
+        self,
+        server: _Dialogue,  # noqa: ARG002  # told by position
+        session: Session,
+        envelope: Envelope,  # noqa: ARG002
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        session.host_name = hostname
+        if self.pipelining:
+            responses.insert(1, "250-PIPELINING")
+        return responses
+
     async def handle_DATA(  # noqa: N802  # aiosmtpd's word
         self,
         server: _Dialogue,

@@ -76,9 +76,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelining"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[SmtpServer]:
+    async with SmtpServer(pipelining=request.param) as running:
+        yield running
+
+
 @pytest.fixture
-async def server() -> AsyncIterator[SmtpServer]:
-    async with SmtpServer() as running:
+async def pipelining() -> AsyncIterator[SmtpServer]:
+    async with SmtpServer(pipelining=True) as running:
         yield running
 
 
@@ -218,7 +224,7 @@ async def test_an_answer_at_its_place(
 
 @pytest.mark.parametrize("place", ["MAIL", "RCPT", "DATA"])
 async def test_silence_before_the_message_is_known_not_sent(server: SmtpServer, place: str) -> None:
-    provider = provider_of(server, timeouts=Timeouts(before_dot=0.2))
+    provider = provider_of(server, timeouts=Timeouts(before_dot=0.5))
     server.next_message(**{place: SILENCE})
     delivery = await provider.send(number(1), mail())
     assert (delivery.outcome, delivery.code) == (RETRY, "timeout")
@@ -292,7 +298,7 @@ async def test_a_full_mailbox_is_given_time(server: SmtpServer, provider: SmtpPr
 async def test_a_closed_door_is_known_not_sent(
     server: SmtpServer, answers: dict[str, str | Answer], code: str
 ) -> None:
-    provider = provider_of(server, timeouts=Timeouts(connect=0.2))
+    provider = provider_of(server, timeouts=Timeouts(connect=0.5))
     server.next_connection(**answers)
     delivery = await provider.send(number(1), mail())
     assert (delivery.outcome, delivery.code) == (RETRY, code)
@@ -311,11 +317,17 @@ async def test_nobody_listening_is_known_not_sent() -> None:
     await provider.close()
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
 @pytest.mark.parametrize("tls", ["", "tls=require", "tls=implicit"])
-async def test_mail_and_password_are_encrypted(certificates: Certificates, tls: str) -> None:
+async def test_mail_and_password_are_encrypted(
+    certificates: Certificates, tls: str, *, pipelined: bool
+) -> None:
     implicit = tls == "tls=implicit"
     async with SmtpServer(
-        tls=certificates.context, implicit=implicit, login=("ada", PASSWORD)
+        tls=certificates.context,
+        implicit=implicit,
+        login=("ada", PASSWORD),
+        pipelining=pipelined,
     ) as server:
         options = f"ca={certificates.ca_file}&{tls}".rstrip("&")
         provider = provider_of(server, options, f"ada:{ENCODED}@", Timeouts())
@@ -581,12 +593,12 @@ scripts = st.lists(
 )
 
 
-@given(scripts, st.integers(1, 3))
+@given(scripts, st.integers(1, 3), st.booleans())
 def test_what_is_said_of_a_message_is_what_the_server_has(
-    script: list[dict[str, str | Answer]], connections: int
+    script: list[dict[str, str | Answer]], connections: int, pipelined: bool
 ) -> None:
     async def play() -> tuple[list[Delivery], list[bytes]]:
-        async with SmtpServer() as server:
+        async with SmtpServer(pipelining=pipelined, lenient=pipelined) as server:
             for answers in script:
                 server.next_message(**answers)
             quick = Timeouts(connect=2, before_dot=2, after_dot=0.03, quit=0.2)
@@ -606,6 +618,139 @@ def test_what_is_said_of_a_message_is_what_the_server_has(
             assert copies <= 1
         else:
             assert copies == 0
+
+
+# Commands sent together (PIPELINING)
+
+DIALOGUE = b"MAIL FROM:<news@northwind.example> SIZE=22\r\nRCPT TO:<ada@example.com>\r\nDATA\r\n"
+
+
+async def test_the_commands_go_out_together_and_the_body_waits(pipelining: SmtpServer) -> None:
+    provider = provider_of(pipelining)
+    for count in range(2):
+        assert (await provider.send(number(count), mail())).outcome is SENT
+    await provider.close()
+    written = pipelining.chunks[1:-1]
+    assert written.count(DIALOGUE) == 2
+    assert b"".join(written) == (DIALOGUE + b"Subject: hi\r\n\r\nhello\r\n.\r\n") * 2
+
+
+async def test_without_pipelining_each_command_waits_for_its_answer() -> None:
+    async with SmtpServer() as server:
+        provider = provider_of(server)
+        assert (await provider.send(number(1), mail())).outcome is SENT
+        await provider.close()
+    assert [line + b"\r\n" for line in DIALOGUE.splitlines()] == server.chunks[1:4]
+
+
+async def test_after_a_refusal_the_reset_goes_out_with_the_next_message(
+    pipelining: SmtpServer,
+) -> None:
+    provider = provider_of(pipelining)
+    pipelining.next_message(RCPT="550 5.1.1 unknown")
+    await provider.send(number(1), mail())
+    assert (await provider.send(number(2), mail())).outcome is SENT
+    assert b"RSET\r\n" + DIALOGUE in pipelining.chunks
+    assert pipelining.connections == 1
+    await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "code"),
+    [("550 5.1.1 unknown", REJECTED, "550"), ("450 4.2.0 greylisted", RETRY, "450")],
+)
+async def test_a_server_that_asks_for_a_mail_to_nobody_gets_a_lone_dot(
+    answer: str, outcome: DeliveryOutcome, code: str
+) -> None:
+    async with SmtpServer(pipelining=True, lenient=True) as server:
+        provider = provider_of(server)
+        server.next_message(RCPT=answer)
+        delivery = await provider.send(number(1), mail())
+        assert (delivery.outcome, delivery.code) == (outcome, code)
+        assert (await provider.send(number(2), mail())).outcome is SENT
+        await provider.close()
+    assert server.strays == [b".\r\n"]
+    assert (len(server.inbox), server.connections) == (1, 1)
+
+
+async def test_whoever_is_taken_after_the_sender_was_refused_gets_no_empty_mail(
+    pipelining: SmtpServer,
+) -> None:
+    provider = provider_of(pipelining)
+    pipelining.next_message(MAIL="550 no", RCPT="250 fine", DATA="354 go on")
+    delivery = await provider.send(number(1), mail())
+    assert (delivery.outcome, delivery.code) == (REJECTED, "550")
+    assert (await provider.send(number(2), mail())).outcome is SENT
+    await provider.close()
+    assert pipelining.connections == 2
+    assert b"".join(pipelining.chunks).count(b"\r\n.\r\n") == len(pipelining.inbox) == 1
+
+
+@pytest.mark.parametrize("data", [DROP, SILENCE, "421 4.3.2 closing", "what"])
+async def test_a_refusal_stands_whatever_comes_behind_it(
+    pipelining: SmtpServer, data: str | Answer
+) -> None:
+    provider = provider_of(pipelining, timeouts=Timeouts(connect=0.3, quit=0.3))
+    pipelining.next_message(RCPT="550 5.1.1 unknown", DATA=data)
+    delivery = await provider.send(number(1), mail())
+    assert (delivery.outcome, delivery.reason) == (REJECTED, "invalid_address")
+    assert (await provider.send(number(2), mail())).outcome is SENT
+    await provider.close()
+    assert len(pipelining.inbox) == 1
+
+
+async def test_a_send_cancelled_behind_a_refusal_tells_the_refusal(pipelining: SmtpServer) -> None:
+    provider = provider_of(pipelining, timeouts=Timeouts())
+    pipelining.next_message(RCPT="550 5.1.1 unknown", DATA=SILENCE)
+    sending = asyncio.create_task(provider.send(number(1), mail()))
+    await asyncio.sleep(0.1)
+    sending.cancel()
+    assert (await sending).outcome is REJECTED
+    await provider.close()
+
+
+async def test_answers_of_several_lines_are_one_answer(server: SmtpServer) -> None:
+    provider = provider_of(server)
+    for place in ("MAIL", "RCPT"):
+        server.next_message(**{place: "450-4.7.0 greylisted\r\n450 4.7.0 come back"})
+        delivery = await provider.send(number(1), mail())
+        assert (delivery.outcome, delivery.code) == (RETRY, "450")
+        assert delivery.detail == "450 4.7.0 greylisted 4.7.0 come back"
+    server.next_message(DOT="250-2.0.0 Ok\r\n250 2.0.0 queued as LINES")
+    assert (await provider.send(number(2), mail())).provider_id == "LINES"
+    assert server.connections == 1
+    await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("250-2.0.0 yes\r\n550 no", UNKNOWN),  # all lines of an answer have one code
+        ("2500 too many digits", UNKNOWN),
+        ("250-" + "x" * 40_000, UNKNOWN),
+        ("250", SENT),
+        ("250 fine\r\n250 and once more", SENT),
+    ],
+)
+async def test_after_what_is_no_answer_the_connection_is_not_used_again(
+    server: SmtpServer, answer: str, outcome: DeliveryOutcome
+) -> None:
+    provider = provider_of(server)
+    server.next_message(DOT=answer)
+    assert (await provider.send(number(1), mail())).outcome is outcome
+    await asyncio.sleep(0.01)
+    assert (await provider.send(number(2), mail())).outcome is SENT
+    assert server.connections == (1 if answer == "250" else 2)
+    await provider.close()
+
+
+async def test_an_answer_that_nobody_asked_for_belongs_to_no_message(server: SmtpServer) -> None:
+    provider = provider_of(server)
+    server.next_message(DOT="250 fine\r\n550 5.1.1 meant for nobody")
+    await provider.send(number(1), mail())
+    await asyncio.sleep(0.01)
+    assert (await provider.send(number(2), mail())).outcome is SENT
+    await provider.close()
 
 
 # Several providers

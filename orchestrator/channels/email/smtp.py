@@ -9,17 +9,17 @@ import socket
 import ssl
 from datetime import timedelta
 from email.utils import parseaddr
+from functools import lru_cache
 from typing import Final
 
 from orchestrator.channels.email.smtp_connection import (
-    Envelope,
     MailServer,
     SmtpConnection,
     Timeouts,
     Tls,
-    wire_form,
 )
 from orchestrator.channels.email.smtp_replies import MEND_PAUSE, Stage, interrupted, rejected
+from orchestrator.channels.email.smtp_wire import Envelope, wire_form
 from orchestrator.channels.trouble import FRESH, Trouble
 from orchestrator.channels.urls import CONNECTIONS, ProviderUrl, read_provider_url
 from orchestrator.domain.identifiers import MessageId
@@ -158,7 +158,8 @@ def envelope_of(message: RenderedMessage) -> Envelope | Delivery:
 
     The envelope's sender is `return_path` of the details, else the address mail comes from.
     """
-    sender = _mailbox(str(message.details.get("return_path") or parseaddr(message.sender)[1]))
+    return_path = message.details.get("return_path")
+    sender = _mailbox(str(return_path)) if return_path else _sender(message.sender)
     if sender is None:
         # Not `configuration`: another flow may have another sender.
         detail = "the sender's address is none that mail can come from: mend brand.email"
@@ -223,6 +224,12 @@ def _hello(url: ProviderUrl) -> str:
     if url.option("helo"):
         raise url.problem("helo is a whole host name such as mail.example.com")
     return "[127.0.0.1]"  # a host without a name of its own says so (RFC 5321 section 4.1.4)
+
+
+@lru_cache(maxsize=64)
+def _sender(header: str) -> str | None:
+    """The address of a From header; a shop has few of them, and reading one is dear."""
+    return _mailbox(parseaddr(header)[1])
 
 
 def _mailbox(address: str) -> str | None:

@@ -1,8 +1,8 @@
 """One connection to a mail server, and the knowledge of how far its dialogue has come.
 
-aiosmtplib speaks the commands. The message itself is written here, because its own `data` does
-not tell whether the final dot had gone out when it failed, and on that hangs whether a message
-may be tried again.
+aiosmtplib opens it: connection, EHLO, STARTTLS and login are its own. The messages go over
+`Wire`, because the library's `data` does not tell whether the final dot had gone out when it
+failed, and on that hangs whether a message may be tried again.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import ssl
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 import aiosmtplib
-from aiosmtplib.protocol import SMTPProtocol
 
 from orchestrator.channels.email.smtp_replies import (
     Reply,
@@ -28,18 +27,18 @@ from orchestrator.channels.email.smtp_replies import (
     rejected,
     to_mend,
 )
+from orchestrator.channels.email.smtp_wire import Envelope, Extensions, Wire, stuffed
 from orchestrator.channels.trouble import Trouble
 from orchestrator.domain.messages import FailedReason
 from orchestrator.ports import Delivery
 
 _PROCEED: Final = 354
 _COMPLETED: Final = 2
-_CLOSING: Final = "421"
-_LAST_WORDS: Final = frozenset({_CLOSING, Trouble.PROTOCOL.value})
+_CLOSING: Final = 421
+_LAST_WORDS: Final = frozenset({str(_CLOSING), Trouble.PROTOCOL.value})
 """Codes after which nothing more can be said on a connection."""
-_DRAIN_LOOK: Final = 0.005
-"""Seconds between looks at a body that the network takes slowly; most bodies need none."""
-_BARE_END: Final = re.compile(rb"\r\n|\r|\n")
+_END: Final = b".\r\n"
+_RESET: Final = b"RSET\r\n"
 
 
 class Tls(StrEnum):
@@ -79,15 +78,6 @@ class MailServer:
     context: ssl.SSLContext | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A message ready for the wire; `body` has CRLF line ends, the last one included."""
-
-    sender: str = field(repr=False)
-    recipient: str = field(repr=False)
-    body: bytes = field(repr=False)
-
-
 class _Unfit(Exception):  # it never leaves this module
     """The server lacks what the settings ask for."""
 
@@ -102,7 +92,9 @@ class SmtpConnection:
         self._timeouts = timeouts
         self._stage = Stage.CONNECT
         self._reset_due = False
-        self._answer: asyncio.Task[Reply] | None = None
+        self._unanswered: deque[Stage] = deque()
+        self._wire: Wire | None = None
+        self._offered = Extensions()
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
@@ -116,7 +108,7 @@ class SmtpConnection:
     @property
     def usable(self) -> bool:
         """Whether another message may be tried on it."""
-        return self._client.is_connected and self._answer is None
+        return self._wire is not None and not self._unanswered and self._wire.quiet
 
     async def open(self) -> Delivery | None:
         """Connect, secure, log in. None when all went well, else what it means for a message."""
@@ -128,6 +120,7 @@ class SmtpConnection:
                 await self._client.ehlo()
                 await self._secure()
                 await self._log_in()
+            self._wire = self._take_over()
         except Exception as error:  # noqa: BLE001  # all of them become a delivery
             self.abort()
             return self._failure(error)
@@ -149,22 +142,24 @@ class SmtpConnection:
         except Exception as error:  # noqa: BLE001  # all of them become a delivery
             self.abort()
             return self._failure(error, envelope.recipient)
-        finally:
-            self._forget_answer()
         if delivery.code in _LAST_WORDS:
             self.abort()
+        elif self._unanswered:
+            await self._hear_out()
         return delivery
 
     def went_stale(self, delivery: Delivery) -> bool:
         """Whether it was gone before the first command of the message that got `delivery`."""
-        gone = delivery.code in {Trouble.DROPPED.value, _CLOSING}
+        gone = delivery.code in {Trouble.DROPPED.value, str(_CLOSING)}
         return gone and self._stage is Stage.MAIL
 
     async def close(self) -> None:
         """Say goodbye if the server still listens."""
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._timeouts.quit):
-                await self._client.quit()
+        if self._wire is not None and self._wire.quiet:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(self._timeouts.quit):
+                    self._wire.write(b"QUIT\r\n")
+                    await self._wire.reply()
         self.abort()
 
     def abort(self) -> None:
@@ -172,6 +167,14 @@ class SmtpConnection:
         if isinstance(transport := self._client.transport, asyncio.WriteTransport):
             transport.abort()
         self._client.close()
+
+    def _take_over(self) -> Wire:
+        """The connection, from the library's hands."""
+        transport = self._client.transport
+        if not isinstance(transport, asyncio.Transport):
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        self._offered = Extensions.of(self._client.esmtp_extensions)
+        return Wire(transport)
 
     async def _secure(self) -> None:
         tls = self._server.tls
@@ -210,75 +213,108 @@ class SmtpConnection:
         raise _Unfit("the server offers no login we know (PLAIN, LOGIN, CRAM-MD5)")
 
     async def _offer(self, envelope: Envelope) -> Delivery | None:
-        """Everything up to the final dot, which is the last thing written; a refusal, or None."""
+        """Everything up to the final dot, which is the last thing written; a refusal, or None.
+
+        Where the server offers PIPELINING all commands go out in one write; the body waits for
+        their answers in any case.
+        """
         self._stage = Stage.MAIL
-        if self._reset_due:
-            if (await self._client.execute_command(b"RSET")).code // 100 != _COMPLETED:
-                raise aiosmtplib.SMTPServerDisconnected("RSET was refused")
-            self._reset_due = False
+        wire = self._open_wire()
         if (unfit := self._unfit(envelope)) is not None:
             return unfit
-        encoding = "ascii" if _is_plain(envelope) else "utf-8"
-        sender, recipient = envelope.sender.encode(encoding), envelope.recipient.encode(encoding)
-        commands = (
-            (Stage.MAIL, (b"MAIL", b"FROM:<" + sender + b">", *self._options(envelope))),
-            (Stage.RCPT, (b"RCPT", b"TO:<" + recipient + b">")),
-            (Stage.DATA, (b"DATA",)),
-        )
-        for self._stage, command in commands:
-            response = await self._client.execute_command(*command)
-            reply = Reply(response.code, response.message)
+        commands = self._commands(envelope)
+        if self._offered.pipelining:
+            self._unanswered.extend(stage for stage, _ in commands)
+            wire.write(b"".join(line for _, line in commands))
+        for self._stage, line in commands:
+            if not self._offered.pipelining:
+                self._unanswered.append(self._stage)
+                wire.write(line)
+            reply = await wire.reply()
+            self._unanswered.popleft()
             if not _goes_on(self._stage, reply):
+                if line == _RESET:
+                    raise ConnectionResetError("RSET was refused")
                 return self._refused(reply, envelope.recipient)
+        self._reset_due = False
         self._stage = Stage.BODY
-        return await self._write(envelope)
+        return await self._write(wire, envelope)
 
-    async def _write(self, envelope: Envelope) -> Delivery | None:
+    def _commands(self, envelope: Envelope) -> list[tuple[Stage, bytes]]:
+        """The lines before the body, each with the stage that its answer belongs to."""
+        encoding = "ascii" if envelope.is_plain else "utf-8"
+        sender, recipient = envelope.sender.encode(encoding), envelope.recipient.encode(encoding)
+        options = b"".join(b" " + option for option in self._options(envelope))
+        commands = [
+            (Stage.MAIL, b"MAIL FROM:<%b>%b\r\n" % (sender, options)),
+            (Stage.RCPT, b"RCPT TO:<%b>\r\n" % recipient),
+            (Stage.DATA, b"DATA\r\n"),
+        ]
+        return [(Stage.MAIL, _RESET), *commands] if self._reset_due else commands
+
+    async def _write(self, wire: Wire, envelope: Envelope) -> Delivery | None:
         """The body, then the dot once the body has left; a server may break in before."""
-        protocol, transport = self._client.protocol, self._client.transport
-        if protocol is None or not isinstance(transport, asyncio.WriteTransport):
-            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        self._answer = answer = asyncio.create_task(_read_reply(protocol))
-        protocol.write(_stuffed(envelope.body))
-        await asyncio.sleep(0)
-        while transport.get_write_buffer_size() and not answer.done():
-            await asyncio.wait({answer}, timeout=_DRAIN_LOOK)
-        if answer.done():
+        wire.write(stuffed(envelope.body))
+        if (early := await wire.flushed()) is not None:
             # Whatever it says, a server cannot have taken a message that has no end.
-            delivery = self._refused(answer.result(), envelope.recipient)
             self.abort()
-            return delivery
-        protocol.write(b".\r\n")
+            return self._refused(early, envelope.recipient)
+        wire.write(_END)
         self._stage = Stage.DOT
         return None
 
     async def _settle(self, recipient: str) -> Delivery:
         """The answer to the final dot."""
-        assert self._answer is not None  # noqa: S101  # it was created before the body
-        await asyncio.wait({self._answer}, timeout=self._timeouts.after_dot)
-        if not self._answer.done():
-            raise TimeoutError
-        return delivery_of(Stage.DOT, self._answer.result(), recipient)
+        async with asyncio.timeout(self._timeouts.after_dot):
+            reply = await self._open_wire().reply()
+        return delivery_of(Stage.DOT, reply, recipient)
+
+    async def _hear_out(self) -> None:
+        """The answers to what had been written behind a refused command.
+
+        A server may ask for the message though it took no recipient; a lone dot ends that
+        (RFC 2920 section 3.1). It is not sent where a recipient was taken after the sender was
+        refused, who would get a message without content.
+        """
+        wire, taken = self._open_wire(), False
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                while self._unanswered:
+                    reply = await wire.reply()
+                    stage = self._unanswered.popleft()
+                    taken = taken or (stage is Stage.RCPT and _goes_on(stage, reply))
+                    if reply.code == _CLOSING or (reply.code == _PROCEED and taken):
+                        self.abort()
+                    elif reply.code == _PROCEED:
+                        wire.write(_END)
+                        self._unanswered.append(Stage.DOT)
+        except (TimeoutError, OSError, asyncio.CancelledError):
+            self.abort()  # the refusal is known, and that is what the caller has to hear
+
+    def _open_wire(self) -> Wire:
+        if self._wire is None:
+            raise ConnectionResetError("not connected")
+        return self._wire
 
     def _unfit(self, envelope: Envelope) -> Delivery | None:
         """What the server's extensions rule out before anything is sent."""
-        limit = self._client.esmtp_extensions.get("size", "")
-        if limit.isascii() and limit.isdigit() and 0 < int(limit) < len(envelope.body):
-            detail = f"the message has {len(envelope.body)} bytes, the server takes {int(limit)}"
+        limit, size = self._offered.size, len(envelope.body)
+        if limit and limit < size:
+            detail = f"the message has {size} bytes, the server takes {limit}"
             return rejected(FailedReason.REJECTED, detail)
-        if not _is_plain(envelope) and not self._client.supports_extension("smtputf8"):
+        if not envelope.is_plain and not self._offered.utf8:
             detail = "the address is not ASCII, and the server does not offer SMTPUTF8 (RFC 6531)"
             return rejected(FailedReason.INVALID_ADDRESS, detail)
-        if not envelope.body.isascii() and not self._client.supports_extension("8bitmime"):
+        if not envelope.body.isascii() and not self._offered.eight_bit:
             detail = "the message is not ASCII, and the server does not offer 8BITMIME (RFC 6152)"
             return rejected(FailedReason.REJECTED, detail)
         return None
 
     def _options(self, envelope: Envelope) -> list[bytes]:
         options: list[bytes] = []
-        if self._client.supports_extension("size"):
+        if self._offered.size is not None:
             options.append(b"SIZE=%d" % len(envelope.body))
-        if not _is_plain(envelope):
+        if not envelope.is_plain:
             options.append(b"SMTPUTF8")
         if not envelope.body.isascii():
             options.append(b"BODY=8BITMIME")
@@ -302,34 +338,6 @@ class SmtpConnection:
             return interrupted(self._stage, Trouble.DROPPED, _system_reason(error))
         # A defect, here or in the library: the stage still says what is known of the message.
         return interrupted(self._stage, Trouble.PROTOCOL, type(error).__name__)
-
-    def _forget_answer(self) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.cancel() and not answer.cancelled():
-            answer.exception()  # looked at, or asyncio complains that nobody did
-
-
-async def _read_reply(protocol: SMTPProtocol) -> Reply:
-    response = await protocol.read_response()
-    return Reply(response.code, response.message)
-
-
-def wire_form(body: bytes) -> bytes:
-    """With CRLF as the only line end: a bare one could hide a second message (RFC 5321 2.3.8)."""
-    ends = body.count(b"\r\n")
-    if body.count(b"\n") != ends or body.count(b"\r") != ends:
-        body = _BARE_END.sub(b"\r\n", body)
-    return body if body.endswith(b"\r\n") else body + b"\r\n"
-
-
-def _stuffed(body: bytes) -> bytes:
-    """A dot that begins a line is doubled (RFC 5321 section 4.5.2)."""
-    stuffed = body.replace(b"\r\n.", b"\r\n..")
-    return b"." + stuffed if stuffed.startswith(b".") else stuffed
-
-
-def _is_plain(envelope: Envelope) -> bool:
-    return envelope.sender.isascii() and envelope.recipient.isascii()
 
 
 def _goes_on(stage: Stage, reply: Reply) -> bool:

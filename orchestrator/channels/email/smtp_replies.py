@@ -26,6 +26,7 @@ FULL_PAUSE: Final = timedelta(hours=1)
 LONGEST_DETAIL: Final = 200
 LONGEST_ID: Final = 128
 
+_COMPLETED: Final = 2
 _LOGIN_WANTED: Final = frozenset({530, 534, 535, 538})
 _UNKNOWN_ADDRESS: Final = frozenset({501, 550, 551, 553, 556})
 _STORAGE_EXCEEDED: Final = 552
@@ -95,10 +96,11 @@ def delivery_of(stage: Stage, reply: Reply, recipient: str = "") -> Delivery:
 
     `recipient` is taken out of what is kept of the answer.
     """
-    code, detail = str(reply.code), _detail(stage, reply, recipient)
+    code = str(reply.code)
+    if stage is Stage.DOT and reply.code // 100 == _COMPLETED:
+        return Delivery(DeliveryOutcome.SENT, queue_id(reply), code)
+    detail = _detail(stage, reply, recipient)
     match reply.code // 100:
-        case 2 if stage is Stage.DOT:
-            return Delivery(DeliveryOutcome.SENT, queue_id(reply), code)
         case 4:
             pause = FULL_PAUSE if _is_full(stage, reply) else None
             return Delivery(DeliveryOutcome.RETRY, code=code, detail=detail, retry_after=pause)
