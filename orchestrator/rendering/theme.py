@@ -38,7 +38,11 @@ TOKENS: Final = {
     "edge": Token("#8a8f96", "#6b737c"),
     "line": Token("#e3dfd6", "#343a40"),
     "tile": Token("#e6eef0", "#25333a"),
+    "bad": Token("#a3231f", "#ffb4ab"),
+    "good": Token("#1f6b3a", "#8fd6a6"),
 }
+
+_BEHIND_ACCENT: Final = ("surface", "page", "tile", "note")
 
 
 def luminance(colour: str) -> float:
@@ -70,9 +74,9 @@ def tokens_for(accent: str | None) -> dict[str, Token]:
     """The token table with a brand's accent, made legible in both modes."""
     if accent is None or not _HEX.fullmatch(accent) or accent.lower() == TOKENS["accent"].light:
         return dict(TOKENS)
-    surface, page, tile = TOKENS["surface"], TOKENS["page"], TOKENS["tile"]
-    light = legible(accent.lower(), surface.light, page.light, tile.light)
-    dark = legible(accent.lower(), surface.dark, page.dark, tile.dark)
+    behind = [TOKENS[name] for name in _BEHIND_ACCENT]
+    light = legible(accent.lower(), *(token.light for token in behind))
+    dark = legible(accent.lower(), *(token.dark for token in behind))
     on_accent = Token(TOKENS["on-accent"].light, legible(TOKENS["on-accent"].dark, dark))
     return {**TOKENS, "accent": Token(light, dark), "on-accent": on_accent}
 
