@@ -225,6 +225,10 @@ class Messages(Protocol):
 
     def due_marketing(self, ids: Iterable[ContactId], now: datetime) -> list[Message]:
         """The contacts' marketing messages that wait and whose time has come."""
+    def latest_to(self, ids: Iterable[ContactId], channel: Channel) -> Message | None:
+        """The message on a channel that any of these contacts was sent last."""
+        ...
+
         ...
 
     def find(self, wanted: MessageFilter) -> list[Message]:

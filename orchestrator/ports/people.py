@@ -54,6 +54,13 @@ class Contacts(Protocol):
         """The contact an identity leads to."""
         ...
 
+    def at_phone(self, number: str) -> list[ContactId]:
+        """Everybody who is reached at a telephone number, or was recognised by it; by id.
+
+        Several people may share one. Merged and erased contacts are not among them.
+        """
+        ...
+
     def load(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
         """Contacts by id; ids that do not exist are left out."""
         ...

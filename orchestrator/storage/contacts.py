@@ -51,6 +51,14 @@ class SqlContacts:
         )
         return found
 
+    def at_phone(self, number: str) -> list[ContactId]:
+        """Everybody who is reached at a telephone number, or was recognised by it; by id."""
+        reached = select(C.id).where(C.phone == number)
+        known = select(I.contact_id).where(I.kind == "phone", I.value == number)
+        found = select(C.id).where(C.id.in_(reached.union(known)), C.merged_into.is_(None))
+        alive = found.where(C.erased_at.is_(None)).order_by(C.id)
+        return list(self._connection.scalars(alive))
+
     def load(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
         """Contacts by id; ids that do not exist are left out."""
         dialect = self._connection.dialect.name

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from orchestrator.domain.flows import Channel, MessageClass
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId, shard_of
 from orchestrator.domain.messages import (
+    COUNTED_STATES,
     CancelledReason,
     Message,
     MessageState,
@@ -188,6 +189,20 @@ class SqlMessages:
             statements.messages().where(among(self._connection, M.id, ids))
         )
         return {row.id: _message(row) for row in rows}
+
+    def latest_to(self, ids: Iterable[ContactId], channel: Channel) -> Message | None:
+        """The message on a channel that any of these contacts was sent last."""
+        mine = among(self._connection, M.contact_id, ids)
+        sent = statements.messages().where(
+            mine,
+            M.channel == channel,
+            M.sending_at.is_not(None),
+            M.state.in_(sorted(COUNTED_STATES)),
+        )
+        row = self._connection.execute(
+            sent.order_by(M.sending_at.desc(), M.id.desc()).limit(1)
+        ).first()
+        return None if row is None else _message(row)
 
     def marketing_since(
         self, ids: Iterable[ContactId], since: datetime

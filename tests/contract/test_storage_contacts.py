@@ -360,3 +360,21 @@ def test_a_telephone_known_alone_joins_the_address_told_later(world: Any) -> Non
         both = ContactFields(email="ada@example.com", phone="+358401234567")
         (joined,) = unit.contacts.resolve([both], now)
         assert joined.contact_id == alone.contact_id
+
+
+def test_everybody_at_a_phone_is_found_also_who_was_only_recognised_by_it(
+    world: Any, database: Any
+) -> None:
+    number = "+358401234567"
+    # A family shares a telephone: it leads to the first of them, and all are reached there.
+    family = {world.contact(f"{name}@example.com", phone=number) for name in ("ada", "bea", "cia")}
+    moved, gone = world.contact("dan@example.com", phone="+358409999999"), world.contact("e@x.fi")
+    with database.transaction() as unit:
+        unit.contacts.update({moved: {"phone": "+358408888888"}}, world.clock.now())
+        unit.contacts.update(
+            {gone: {"phone": number, "erased_at": world.clock.now()}}, world.clock.now()
+        )
+        assert unit.contacts.at_phone(number) == sorted(family)
+        assert unit.contacts.at_phone("+358409999999") == [moved]
+        assert unit.contacts.at_phone("+358408888888") == [moved]
+        assert unit.contacts.at_phone("+358401111111") == []

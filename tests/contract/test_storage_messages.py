@@ -274,3 +274,23 @@ def test_waiting_work_is_counted(world: Any, database: Any) -> None:
         due = unit.due_counts(now)
     assert (due.events, due.enrolments, due.messages) == (1, 1, 1)
     assert due.oldest_due_at == now - 2 * HOUR
+
+
+def test_the_latest_message_to_somebody_is_the_one_sent_last_on_the_channel(
+    world: Any, database: Any
+) -> None:
+    ada, bea = (person_with_run(world, name) for name in ("ada", "bea"))
+    older = world.message(ada, channel=Channel.SMS)
+    start_sending(world, database, older)
+    world.clock.step(HOUR)
+    newer = world.message(bea, channel=Channel.SMS)
+    mail = world.message(ada, step="second")
+    start_sending(world, database, newer, mail)
+    world.message(ada, step="third", channel=Channel.SMS)  # it only waits
+    people = [ada.contact_id, bea.contact_id]
+    with database.transaction() as unit:
+        assert unit.messages.latest_to(people, Channel.SMS).id == newer.id
+        assert unit.messages.latest_to(people[:1], Channel.SMS).id == older.id
+        assert unit.messages.latest_to(people, Channel.EMAIL).id == mail.id
+        assert unit.messages.latest_to(people, Channel.WHATSAPP) is None
+        assert unit.messages.latest_to([], Channel.SMS) is None

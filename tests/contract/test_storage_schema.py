@@ -199,6 +199,10 @@ HOT: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     "resolve": lambda unit, _run, _message, now: unit.contacts.resolve(
         [ContactFields(email="ada@example.com")], now
     ),
+    "at a phone": lambda unit, _run, _message, _now: unit.contacts.at_phone("+358401234567"),
+    "latest to": lambda unit, run, _message, _now: unit.messages.latest_to(
+        [run.contact_id], Channel.SMS
+    ),
     "lock contacts": lambda unit, run, _message, _now: unit.contacts.lock([run.contact_id]),
     "checkouts": lambda unit, _run, _message, _now: unit.purchases.checkouts(["c1"]),
     "ordered": lambda unit, _run, _message, _now: unit.purchases.ordered_checkouts(["c1"]),

@@ -34,6 +34,12 @@ class ContactRow(SQLModel, table=True):
             sqlite_where=text("merged_into IS NOT NULL"),
             postgresql_where=text("merged_into IS NOT NULL"),
         ),
+        Index(
+            "ix_contact_phone",
+            "phone",
+            sqlite_where=text("phone IS NOT NULL"),
+            postgresql_where=text("phone IS NOT NULL"),
+        ),
         HOT,
     )
 
