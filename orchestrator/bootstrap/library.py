@@ -11,7 +11,7 @@ from orchestrator.flowfile import load_text
 from orchestrator.ports import Clock, Renderer
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
-from orchestrator.services.versions import VersionLibrary
+from orchestrator.services.versions import Compile, MakeRenderer, VersionLibrary
 from orchestrator.settings import Settings
 
 
@@ -23,12 +23,17 @@ def link_tokens(settings: Settings, clock: Clock) -> SignedLinkTokens:
 
 def open_library(settings: Settings, opened: OpenDatabase) -> VersionLibrary:
     """The versions of a database; nothing is read before it is asked for."""
+    return VersionLibrary(opened.database, *library_parts(settings, opened))
+
+
+def library_parts(settings: Settings, opened: OpenDatabase) -> tuple[Compile, MakeRenderer]:
+    """How a library compiles a version, and how it makes the renderer of one."""
     links = Links(settings.base_url, link_tokens(settings, opened.clock))
 
     def renderer(book: FlowBook, templates: Mapping[str, str]) -> Renderer:
         return MessageRenderer(book, templates, links)
 
-    return VersionLibrary(opened.database, _compile, renderer)
+    return _compile, renderer
 
 
 def _compile(source: str, name: str) -> FlowBook:

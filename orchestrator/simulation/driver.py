@@ -1,0 +1,99 @@
+"""Virtual time passes: the clock jumps to wherever something falls due, and the ticks run there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from orchestrator.bootstrap.engine import Engine
+from orchestrator.bootstrap.virtual import VirtualClock
+from orchestrator.daemon.ticks import SHORT, worker_ticks
+from orchestrator.schedule import Tick
+
+MOST_ROUNDS: Final = 1_000
+"""Rounds of ticks at one moment after which the engine is taken for one that never rests."""
+NUDGE: Final = timedelta(seconds=1)
+"""How far the clock moves where something stays due although all ticks have run."""
+EVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+NextLook = Callable[[datetime], datetime | None]
+"""When, after a moment, segments are to be looked at though nothing falls due; None: never."""
+
+
+class NeverRests(Exception):
+    """Ticks find something to do at one moment for ever."""
+
+
+class VirtualDaemon:
+    """Runs a worker's ticks at the moments at which there is work.
+
+    As in real time a tick runs when its interval has passed, and again while it finds a full
+    batch. The quick ones, whose intervals pass between any two moments worth telling apart, run
+    until they find nothing more.
+    """
+
+    def __init__(self, engine: Engine, clock: VirtualClock, next_look: NextLook) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._next_look = next_look
+        ticks = worker_ticks(engine)
+        self._quick = [tick for tick in ticks if tick.every <= SHORT]
+        self._slow = [tick for tick in ticks if tick.every > SHORT]
+        self._ran_at: dict[str, datetime] = {}
+
+    async def settle(self) -> None:
+        """Work until nothing is left to do at this moment; raises NeverRests."""
+        await self._work()
+        found = 0
+        for tick in self._slow:
+            found += await self._run_if_due(tick)
+        if found:
+            await self._work()
+
+    async def _work(self) -> None:
+        for _ in range(MOST_ROUNDS):
+            if not self._anything_due():
+                return
+            for tick in self._quick:
+                await tick.run()
+            await self._engine.dispatching.drain()
+        raise NeverRests(f"there is always something to do at {self._clock.moment}")
+
+    async def _run_if_due(self, tick: Tick) -> int:
+        now = self._clock.moment
+        last = self._ran_at.get(tick.name)
+        if last is not None and now < last + tick.every:
+            return 0
+        self._ran_at[tick.name] = now
+        total = found = await tick.run()
+        while tick.batch is not None and found >= tick.batch:
+            found = await tick.run()
+            total += found
+        return total
+
+    def _anything_due(self) -> bool:
+        with self._engine.database.read() as uow:
+            due = uow.due_counts(self._clock.moment)
+        return bool(due.events or due.enrolments or due.messages)
+
+    def next_stop(self) -> datetime | None:
+        """The next moment at which there is work; None if nothing will ever fall due."""
+        now = self._clock.moment
+        with self._engine.database.read() as uow:
+            due = uow.due_counts(EVER).oldest_due_at
+        look = self._next_look(now)
+        stops = [moment for moment in (due, look) if moment is not None]
+        return max(min(stops), now + NUDGE) if stops else None
+
+    async def pass_until(self, end: datetime) -> None:
+        """Let time pass, and stop wherever there is work."""
+        await self.settle()
+        while (stop := self.next_stop()) is not None and stop < end:
+            await self.jump(stop)
+        await self.jump(end)
+
+    async def jump(self, moment: datetime) -> None:
+        """Go to a moment, never back, and work there."""
+        self._clock.moment = max(self._clock.moment, moment)
+        await self.settle()
