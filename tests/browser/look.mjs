@@ -1,0 +1,69 @@
+// Looks at pages as a browser shows them: what a checker nobody here wrote says of them, and what
+// was measured. Reads a list of pages from standard input, writes a list of findings as JSON.
+//
+// A page: {name, html, width, dark, axe, text}. `text` is the factor by which text is enlarged.
+
+import { readFileSync } from "node:fs";
+import { chromium as driver } from "playwright-core";
+
+const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+async function installed() {
+  const asked = process.env.ORCHESTRATOR_BROWSER;
+  if (asked) return { executablePath: asked, args: ["--no-sandbox"] };
+  const carried = (await import("@sparticuz/chromium")).default;
+  // Not with its own arguments: they are for one dark page and one process.
+  return { executablePath: await carried.executablePath(), args: ["--no-sandbox"] };
+}
+
+function measure() {
+  const shown = getComputedStyle(document.body);
+  const small = [...document.querySelectorAll("a, button, input:not([type=hidden])")]
+    .filter((one) => getComputedStyle(one).display !== "inline")
+    .map((one) => [one.textContent.trim() || one.name, one.getBoundingClientRect()])
+    .filter(([, box]) => box.width && (box.width < 24 || box.height < 24))
+    .map(([words]) => words);
+  return {
+    scrollWidth: document.documentElement.scrollWidth,
+    background: shown.backgroundColor,
+    heading: document.querySelector("h1")?.textContent.trim() ?? "",
+    small,
+  };
+}
+
+async function look(context, page) {
+  const tab = await context.newPage();
+  await tab.setViewportSize({ width: page.width, height: 900 });
+  const asked = [];
+  await tab.route("**/*", (route) => {
+    asked.push(route.request().url());
+    return route.abort();
+  });
+  await tab.setContent(page.html, { waitUntil: "domcontentloaded" });
+  const found = { name: page.name, width: page.width, dark: page.dark, asked };
+  Object.assign(found, await tab.evaluate(measure));
+  if (page.axe) {
+    await tab.evaluate(AXE);
+    const { violations } = await tab.evaluate((off) => {
+      const rules = Object.fromEntries(off.map((id) => [id, { enabled: false }]));
+      return window.axe.run(document, { rules, resultTypes: ["violations"] });
+    }, page.off ?? []);
+    found.violations = violations.map(({ id, help, nodes }) => ({
+      id,
+      help,
+      nodes: nodes.map((node) => `${node.html.slice(0, 200)} ${node.any.map((one) => one.message)}`),
+    }));
+  }
+  await tab.close();
+  return found;
+}
+
+const pages = JSON.parse(readFileSync(0, "utf8"));
+const browser = await driver.launch({ headless: true, ...(await installed()) });
+const findings = [];
+const inside = (dark) =>
+  browser.newContext({ colorScheme: dark ? "dark" : "light", bypassCSP: true }); // for the checker
+const [light, dark] = [await inside(false), await inside(true)];
+for (const page of pages) findings.push(await look(page.dark ? dark : light, page));
+await browser.close();
+process.stdout.write(JSON.stringify(findings));

@@ -1,0 +1,66 @@
+"""Every shipped mail before a real browser: on a phone, in light and in dark."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bootstrap.previews import Previews
+from orchestrator.domain.flows import Channel
+from orchestrator.rendering.templates import load_folder, template_files
+from tests.browser.looking import DESKTOP, NOT_FOR_MAIL, PHONE, SMALLEST, Page, complaints, look
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def mails() -> dict[str, str]:
+    """The HTML of every shipped mail, by its name."""
+    previews = Previews(ROOT / "flows.yaml", ROOT / "templates")
+    names = [
+        name
+        for channel, name, _ in template_files(load_folder(ROOT / "templates"))
+        if channel is Channel.EMAIL
+    ]
+    return {name: previews.sample(name, Channel.EMAIL).html for name in names}
+
+
+def pages(*looks: tuple[int, bool]) -> list[Page]:
+    return [
+        Page(name, html, width, dark, off=NOT_FOR_MAIL)
+        for name, html in mails().items()
+        for width, dark in looks
+    ]
+
+
+def test_axe_finds_nothing_in_any_mail_in_light_and_dark() -> None:
+    found = look(pages((PHONE, False), (PHONE, True)))
+    assert len(found) == 2 * len(mails())
+    assert not complaints(found)
+
+
+def test_dark_mode_reaches_every_mail() -> None:
+    asked = product(mails().items(), (False, True))
+    found = look([Page(name, html, dark=dark, axe=False) for (name, html), dark in asked])
+    for light, dark in zip(found[::2], found[1::2], strict=True):
+        assert light["background"] != dark["background"], light["name"]
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_at_any_width() -> None:
+    looks = product((SMALLEST, DESKTOP), (False, True))
+    assert not complaints(look(pages(*looks)))
+
+
+def test_the_checker_notices_what_is_wrong() -> None:
+    wrong = (
+        '<html lang="en"><head><title>Bad</title></head><body style="margin:0;width:900px">'
+        '<p style="color:#bbb;background:#fff">Hardly to be read</p><img src="x.png">'
+        '<a href="/a" style="display:block;width:10px;height:10px"></a></body></html>'
+    )
+    said = "\n".join(complaints(look([Page("wrong", wrong)])))
+    for problem in ("900 px wide", "too small to hit", "color-contrast", "image-alt", "link-name"):
+        assert problem in said
