@@ -35,7 +35,7 @@ TOKENS: Final = {
     "on-accent": Token("#fffdfa", "#0c1c24"),
     "note": Token("#fbf3dc", "#2a2618"),
     "on-note": Token("#22262b", "#f3e6bd"),
-    "edge": Token("#8a8f96", "#6b737c"),
+    "edge": Token("#848a91", "#6b737c"),
     "line": Token("#e3dfd6", "#343a40"),
     "tile": Token("#e6eef0", "#25333a"),
     "bad": Token("#a3231f", "#ffb4ab"),

@@ -60,6 +60,19 @@ def test_dark_rules_come_three_times_and_win_over_inline_styles() -> None:
     assert "[data-ogsb] .button{background-color:#86cbe6 !important}" in dark
 
 
+def test_classes_of_one_dark_colour_share_a_line_and_its_twin() -> None:
+    css = ".one { color: var(--text) } .two { margin: 0; color: var(--text) }"
+    assert Sheet(css, TOKENS, rtl=False).dark().splitlines() == [
+        "@media (prefers-color-scheme:dark){.one,.two{color:#e9e7e2 !important}}",
+        "[data-ogsc] .one,[data-ogsc] .two{color:#e9e7e2 !important}",
+    ]
+
+
+def test_what_has_no_colour_needs_no_dark_rule() -> None:
+    dark = Sheet(".one { margin: 0; color: #123456 }", TOKENS, rtl=False).dark()
+    assert dark == "@media (prefers-color-scheme:dark){}"
+
+
 def test_a_rule_that_cannot_be_inlined_is_refused() -> None:
     with pytest.raises(ValueError, match=r"div p\.a"):
         Sheet("div p.a { color: red }", TOKENS, rtl=False)
@@ -75,13 +88,21 @@ def test_every_colour_of_the_shipped_sheet_has_a_dark_counterpart() -> None:
 PAIRS = [
     *(("text", "surface"), ("text", "page"), ("muted", "surface"), ("muted", "page")),
     *(("accent", "surface"), ("accent", "tile"), ("on-accent", "accent"), ("on-note", "note")),
+    *(("accent", "page"), ("accent", "note"), ("bad", "surface"), ("good", "surface")),
 ]
+EDGE_CONTRAST = 3
 
 
 @pytest.mark.parametrize(("front", "back"), PAIRS)
 def test_text_can_be_read_in_both_modes(front: str, back: str) -> None:
     assert contrast(TOKENS[front].light, TOKENS[back].light) >= TEXT_CONTRAST
     assert contrast(TOKENS[front].dark, TOKENS[back].dark) >= TEXT_CONTRAST
+
+
+@pytest.mark.parametrize("back", ["page", "surface", "note"])
+def test_edges_can_be_told_from_what_is_behind_them(back: str) -> None:
+    assert contrast(TOKENS["edge"].light, TOKENS[back].light) >= EDGE_CONTRAST
+    assert contrast(TOKENS["edge"].dark, TOKENS[back].dark) >= EDGE_CONTRAST
 
 
 @given(st.integers(0, 0xFFFFFF))
