@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -33,7 +33,7 @@ from orchestrator.flowfile.outline import Card, Way
 from orchestrator.ports import SendCount
 from orchestrator.services.journey_board import JourneyFigures
 from orchestrator.services.samples import Sample
-from orchestrator.web.pages.words import CHANNELS, spaced
+from orchestrator.web.pages.words import CHANNELS, shortened, spaced
 
 _ARRIVED: Final = frozenset(
     {MessageState.SENT, MessageState.DELIVERED, MessageState.BOUNCED, MessageState.COMPLAINED}
@@ -59,16 +59,24 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class DrawnWay:
-    """A branch. Without cards it goes straight on."""
+    """A branch. Without cards it goes straight on.
+
+    The line under the branches, where they meet again, has two halves below each of them.
+    """
 
     title: str
     cards: tuple[DrawnCard, ...]
     ends: bool
+    joins_before: bool
+    joins_behind: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnCard:
-    """A step: `kind` is what it looks like, `here` and `passed` are empty where they are none."""
+    """A step: `kind` is what it looks like, `here` and `passed` are empty where they are none.
+
+    `stops` tells that nobody goes on from here.
+    """
 
     id: str
     kind: str
@@ -78,6 +86,7 @@ class DrawnCard:
     title: str = ""
     channels: str = ""
     problem: str = ""
+    stops: bool = False
     outcomes: tuple[Outcome, ...] = ()
     ways: tuple[DrawnWay, ...] = ()
 
@@ -107,7 +116,8 @@ class Drawing:
             words=card.words.removesuffix("."),
             here=spaced(figures.here) if figures.here else "",
             passed=_passed(step, figures.passed),
-            ways=tuple(self._way(way) for way in card.ways),
+            stops=_stops(card),
+            ways=self._ways(card.ways),
         )
         if not isinstance(step, SendStep):
             return drawn
@@ -124,8 +134,32 @@ class Drawing:
             outcomes=tuple(_outcomes(figures.sends)),
         )
 
-    def _way(self, way: Way) -> DrawnWay:
-        return DrawnWay(way.title, self.cards(way.cards), way.ends)
+    def _ways(self, ways: Sequence[Way]) -> tuple[DrawnWay, ...]:
+        """Branches beside each other.
+
+        Counted in halves of a branch, the line where they meet again reaches from the first to
+        the last that comes out, and to the middle of them all.
+        """
+        middle = len(ways)
+        out = [2 * number + 1 for number, way in enumerate(ways) if not way.ends]
+        first, last = (min(*out, middle), max(*out, middle)) if out else (0, 0)
+        return tuple(
+            DrawnWay(
+                way.title,
+                self.cards(way.cards),
+                way.ends,
+                joins_before=first <= 2 * number and 2 * number + 1 <= last,
+                joins_behind=first <= 2 * number + 1 and 2 * number + 2 <= last,
+            )
+            for number, way in enumerate(ways)
+        )
+
+
+def _stops(card: Card) -> bool:
+    """Whether the run ends at a step, whichever way it goes."""
+    if card.ways:
+        return all(way.ends for way in card.ways)
+    return isinstance(card.step, ExitStep)
 
 
 def _kind(step: Step) -> str:
@@ -154,13 +188,14 @@ def _kind(step: Step) -> str:
 
 def _passed(step: Step, passed: Passed) -> str:
     """Nobody goes on from an exit; some branches can only be told as `at least`."""
-    if isinstance(step, ExitStep) or (not passed.runs and not passed.exact):
+    if isinstance(step, ExitStep) or not passed.runs:
         return ""
     return spaced(passed.runs) if passed.exact else f"at least {spaced(passed.runs)}"
 
 
 def _title(sample: Sample) -> str:
-    return sample.subject or sample.text
+    """A mail's subject, or how a short message begins."""
+    return sample.subject or shortened(sample.text)
 
 
 def _outcomes(sends: Iterable[SendCount]) -> Iterable[Outcome]:

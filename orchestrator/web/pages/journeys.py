@@ -180,7 +180,7 @@ def _card(book: FlowBook | None, flow: Flow, known: FlowTotals) -> _Card:
         start=start,
         figures=(
             (spaced(known.inside), "here now"),
-            (spaced(known.entered), "entered in 30 days"),
-            (spaced(known.sent), "sent in 30 days"),
+            (spaced(known.entered), "entered"),
+            (spaced(known.sent), "sent"),
         ),
     )

@@ -13,11 +13,11 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.web.pages.words import shortened
+
 MOST_LISTED: Final = 200
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SNIPPET: Final = 80
-"""How many characters of a text message stand for its subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +92,11 @@ def _summary(path: Path) -> OutboxMessage | None:
         return None
     return OutboxMessage(
         id=path.stem,
-        subject=str(described.get("subject") or "") or _snippet(path),
+        subject=str(described.get("subject") or shortened(_text(path)) or "Text message"),
         to=str(described.get("to", "")),
         channel=str(described.get("channel", "")),
         written_at=_moment(str(described.get("written_at", ""))),
     )
-
-
-def _snippet(path: Path) -> str:
-    """How a text message begins; it has no subject."""
-    words = " ".join(_text(path).split())
-    cut = words if len(words) <= _SNIPPET else words[: _SNIPPET - 1] + "…"
-    return cut or "Text message"
 
 
 def _text(path: Path) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
+from urllib.parse import quote
 
-from orchestrator.domain.consent import ALL_TOPICS, ConsentState, ConsentStatus, LedgerRecord
+from orchestrator.domain.consent import (
+    ALL_TOPICS,
+    ConsentAction,
+    ConsentState,
+    ConsentStatus,
+    LedgerRecord,
+)
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.enrolments import Enrolment
 from orchestrator.domain.events import Event
@@ -28,6 +36,7 @@ from orchestrator.web.pages.words import (
     end_words,
     event_words,
     message_reason,
+    shortened,
 )
 
 _STANDINGS: Final = {
@@ -37,6 +46,8 @@ _STANDINGS: Final = {
     ConsentStatus.OBJECTED: ("No, objected to marketing", "bad"),
     ConsentStatus.EXPIRED: ("No longer, it lapsed", "none"),
 }
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of what follows."""
 _MOST_ITEMS: Final = 3
 _LONGEST: Final = 200
 """Characters of a customer's own words in the timeline."""
@@ -79,8 +90,10 @@ class Day:
 
 def name_of(person: Contact) -> str:
     """How a page names a person: by name, else by address, else by id."""
-    words = [word for word in (person.first_name, person.last_name) if word]
-    return " ".join(words) or ("Erased" if person.erased_at else person.label)
+    words = " ".join(word for word in (person.first_name, person.last_name) if word)
+    # People write their own names: none may turn round or fill a page.
+    name = shortened(_UNSEEN.sub("", words))
+    return name or ("Erased" if person.erased_at else person.label)
 
 
 def facts_of(person: Contact, visit: Visit) -> list[tuple[str, str]]:
@@ -139,7 +152,7 @@ def _topics(view: ContactView, alike: list[ConsentState], visit: Visit) -> str:
     titles = [_topic(state.topic, visit) for state in alike if state.topic != ALL_TOPICS]
     if any(state.topic == ALL_TOPICS for state in alike):
         titles.append(rest)
-    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
+    return _listed(titles)
 
 
 def _topic(name: str, visit: Visit) -> str:
@@ -160,10 +173,12 @@ def timeline(story: Story, visit: Visit, outbox: Outbox) -> list[Day]:
     """Events, runs, messages and consent, by day, the newest first."""
     view = story.view
     found = [
-        *(_event(event, visit) for event in story.events),
-        *(one for run in view.enrolments for one in _run(run, visit)),
+        # Of what happened at once, what followed stands above what it followed from.
+        *(_left(run, visit) for run in view.enrolments if run.ended_at),
         *(_message(message, visit, outbox) for message in view.messages),
-        *(_record(record, visit) for record in view.records),
+        *(_entered(run, visit) for run in view.enrolments),
+        *_records(view.records, visit),
+        *(_event(event, visit) for event in story.events),
     ]
     oldest = story.events[-1].occurred_at if story.more_events else None
     kept = [one for one in found if oldest is None or one.at >= oldest]
@@ -197,30 +212,36 @@ def _payload(payload: Mapping[str, Any]) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _run(run: Enrolment, visit: Visit) -> Iterator[Happening]:
-    title, href = visit.title_of(run.flow), f"/journeys/{run.flow}"
-    known = visit.book is not None and run.flow in visit.book.flows
+def _entered(run: Enrolment, visit: Visit) -> Happening:
     waits = ""
     if run.ended_at is None:
         due = visit.when(run.due_at)
         waits = f"Stands at step {run.step}" if run.step else "Has not begun"
         waits += f", goes on {due.words}" if due and run.due_at and run.due_at > visit.now else ""
-    yield Happening(
+    return Happening(
         at=run.entered_at,
         when=visit.when(run.entered_at),
         kind="run",
-        words=f"Entered {title}",
+        words=f"Entered {visit.title_of(run.flow)}",
         details=waits,
-        href=href if known else "",
+        href=_drawn(run.flow, visit),
     )
-    if run.ended_at is not None:
-        yield Happening(
-            at=run.ended_at,
-            when=visit.when(run.ended_at),
-            kind="run",
-            words=f"{title}: {end_words(run.end_reason)}",
-            href=href if known else "",
-        )
+
+
+def _left(run: Enrolment, visit: Visit) -> Happening:
+    at = run.ended_at or run.entered_at
+    return Happening(
+        at=at,
+        when=visit.when(at),
+        kind="run",
+        words=f"{visit.title_of(run.flow)}: {end_words(run.end_reason)}",
+        href=_drawn(run.flow, visit),
+    )
+
+
+def _drawn(flow: str, visit: Visit) -> str:
+    """Where a journey is drawn; empty if the live version has it no more."""
+    return f"/journeys/{quote(flow)}" if visit.book and flow in visit.book.flows else ""
 
 
 def _message(message: Message, visit: Visit, outbox: Outbox) -> Happening:
@@ -229,7 +250,7 @@ def _message(message: Message, visit: Visit, outbox: Outbox) -> Happening:
         at=at,
         when=visit.when(at),
         kind="message",
-        words=f"{message.template} by {CHANNELS[message.channel]}, {visit.title_of(message.flow)}",
+        words=f"{visit.title_of(message.flow)}: {message.template} by {CHANNELS[message.channel]}",
         details=_because(message),
         state=STATES[message.state],
         tone=TONES[message.state],
@@ -246,12 +267,28 @@ def _because(message: Message) -> str:
     return f"Allowed by consent record {consent.get('record')}"
 
 
-def _record(record: LedgerRecord, visit: Visit) -> Happening:
-    about = "everything" if record.topic == ALL_TOPICS else _topic(record.topic, visit)
-    return Happening(
-        at=record.occurred_at,
-        when=visit.when(record.occurred_at),
-        kind="consent",
-        words=f"Consent to {about} by {CHANNELS[record.channel]}: {CONSENTS[record.action]}",
-        details=f"Record {record.seq}, {_how(record)}",
-    )
+def _records(records: Iterable[LedgerRecord], visit: Visit) -> Iterator[Happening]:
+    """What was said of several topics at once is told at once."""
+    ordered = sorted(records, key=_said)
+    for (at, channel, action, how), group in groupby(ordered, key=_said):
+        alike = list(group)
+        topics = [
+            "everything" if one.topic == ALL_TOPICS else _topic(one.topic, visit) for one in alike
+        ]
+        numbers = ", ".join(str(one.seq) for one in alike)
+        yield Happening(
+            at=at,
+            when=visit.when(at),
+            kind="consent",
+            words=f"Consent to {_listed(topics)} by {CHANNELS[Channel(channel)]}: "
+            + CONSENTS[ConsentAction(action)],
+            details=f"Record {numbers}, {how}" if how else f"Record {numbers}",
+        )
+
+
+def _said(record: LedgerRecord) -> tuple[datetime, str, str, str]:
+    return record.occurred_at, record.channel.value, record.action.value, _how(record)
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

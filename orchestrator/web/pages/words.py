@@ -138,6 +138,8 @@ CONSENTS: Final = {
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _MONTH: Final = timedelta(days=30)
+_SNIPPET: Final = 70
+"""How many characters of a text message stand for its subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class When:
     exact: str
     words: str
     day: str
+    clock: str
 
 
 def when(at: datetime, now: datetime, zone: tzinfo) -> When:
@@ -158,6 +161,7 @@ def when(at: datetime, now: datetime, zone: tzinfo) -> When:
         exact=f"{local:%A}, {local.day} {local:%B %Y, %H:%M:%S %Z}",
         words=_from_now(at, now, local),
         day=f"{local.day} {local:%B %Y}",
+        clock=f"{local:%H:%M}",
     )
 
 
@@ -204,3 +208,9 @@ def message_reason(message: Message) -> str:
 def spaced(number: int) -> str:
     """A number with its thousands apart."""
     return f"{number:,}"
+
+
+def shortened(text: str) -> str:
+    """How a text message begins; it has no subject."""
+    words = " ".join(text.split())
+    return words if len(words) <= _SNIPPET else words[: _SNIPPET - 1] + "…"
