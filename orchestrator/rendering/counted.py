@@ -14,7 +14,8 @@ from orchestrator.rendering.email import RenderedEmail
 LONGEST: Final = 1200
 """Characters of an address that is still led through us: its token has to fit into a URL."""
 
-_HREF: Final = re.compile(r'(?<=<a )([^>]*?\bhref=")(https?://[^"]+)"')
+# It begins with letters, which a search skips to; with a look behind it every place is tried.
+_HREF: Final = re.compile(r'(<a [^>]*?\bhref=")(https?://[^"]+)"')
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
 
 

@@ -78,6 +78,7 @@ class _Language:
             names={**names, "part": "text"},
             filters=own,
             baked={"theme": theme},
+            settled=plain.settled,
         )
         for environment in (self._html, self._text):
             environment.use("components.html")
@@ -162,5 +163,6 @@ class EmailRenderer:
 
 def _body(content: str, footer: str) -> str:
     mark = "<!--content-->"
-    body = plain.to_text(content) if mark in content else plain.verbatim(content)
-    return body + "\n" + plain.to_text(footer)
+    made = mark in content
+    body = plain.flowed(content.replace(mark, "", 1)) if made else plain.verbatim(content)
+    return body + "\n" + plain.flowed(footer)

@@ -9,7 +9,7 @@ missing. Every exception of Jinja2, and of a template's own making, becomes `Ren
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, time
 from gettext import NullTranslations
@@ -79,7 +79,8 @@ class _Loader(BaseLoader):
 class MessageEnvironment(ImmutableSandboxedEnvironment):
     """Sources by name, HTML escaped where asked, everything constant compiled into the code.
 
-    `names` are constants that templates know, `baked` those known only where they are compiled.
+    `names` are constants that templates know, `baked` those known only where they are compiled,
+    `settled` is done to a template's own text, all pieces of it at once, before it is compiled.
     Use it through `compiled`, `module` and `rendered`, which raise `RenderFailed` and nothing
     else.
     """
@@ -96,6 +97,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         names: Mapping[str, Any] | None = None,
         filters: Mapping[str, Callable[..., Any]] | None = None,
         baked: Mapping[str, Mapping[str, Any]] | None = None,
+        settled: Callable[[Sequence[str]], Sequence[str]] = list,
     ) -> None:
         super().__init__(
             loader=_Loader(sources),
@@ -109,6 +111,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
             extensions=["jinja2.ext.i18n"],
         )
         self._escaping = escaping
+        self._settled = settled
         self._constants = {**(names or {}), **(baked or {})}
         self._components: Mapping[str, Callable[..., Any]] = {}
         self._translations = NullTranslations()
@@ -134,6 +137,9 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
+        own = list(tree.find_all(nodes.TemplateData))
+        for piece, text in zip(own, self._settled([piece.data for piece in own]), strict=True):
+            piece.data = text
         settled = {"_": self._translated, "gettext": self._translated}
         evaluation = nodes.EvalContext(self, name)
         Settling(evaluation, self._constants, settled, self._components).visit(tree)

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, assert_never
 from uuid import UUID
@@ -143,7 +144,7 @@ class SignedLinkTokens:
 
     def sign_click(self, target: ClickTarget) -> str:
         """A token for `/c/` that leads to one address and nowhere else; it does not expire."""
-        people = UUID(target.contact_id).bytes + UUID(target.message_id).bytes
+        people = _identity(target.contact_id) + _identity(target.message_id)
         return self._signer.sign(TokenPurpose.CLICK, people + target.url.encode())
 
     def verify_click(self, token: str) -> ClickTarget | None:
@@ -238,8 +239,14 @@ def _decoded(token: str) -> bytes | None:
 
 def _packed(claims: LinkClaims) -> bytes:
     flags = _CHANNELS.index(claims.channel) | (8 if claims.message_id else 0)
-    message = UUID(claims.message_id).bytes if claims.message_id else b""
-    return bytes([flags]) + UUID(claims.contact_id).bytes + message + (claims.topic or "").encode()
+    message = _identity(claims.message_id) if claims.message_id else b""
+    return bytes([flags]) + _identity(claims.contact_id) + message + (claims.topic or "").encode()
+
+
+@lru_cache(maxsize=64)
+def _identity(name: str) -> bytes:
+    """The 16 bytes of a UUID; those of one message are asked for by each of its links."""
+    return UUID(name).bytes
 
 
 def _unpacked(payload: bytes) -> LinkClaims:

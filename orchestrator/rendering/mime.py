@@ -1,16 +1,14 @@
 """A rendered mail as the bytes of an RFC 5322 message.
 
 Words in headers go through the standard library's encoder, machine-readable values through a
-strict check, bodies through the library's C encoders: a whole `EmailMessage` would cost ten
-times as much, and its folding encodes any token longer than a line, which breaks one-click
-unsubscribing. What could differ between two builds of one message (boundary, Message-ID, date)
-comes from the envelope.
+strict check, bodies through `transfer`: a whole `EmailMessage` would cost ten times as much, and
+its folding encodes any token longer than a line, which breaks one-click unsubscribing. What could
+differ between two builds of one message (boundary, Message-ID, date) comes from the envelope.
 """
 
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64, b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
@@ -21,6 +19,7 @@ from typing import Final
 
 from orchestrator.domain.errors import RecipientRejected, RenderFailed
 from orchestrator.rendering.email import RenderedEmail
+from orchestrator.rendering.transfer import encoded
 
 MAX_NAME: Final = 100
 MAX_HEADER_LINE: Final = 998
@@ -37,8 +36,6 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}"
 )
-_BASE64_ABOVE: Final = 6
-"""With more than one in so many bytes beyond ASCII, base64 is shorter than quoted-printable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,8 @@ def build_mail(envelope: MailEnvelope, mail: RenderedEmail) -> bytes:
         *_headers(envelope, mail),
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n',
     ]
-    between = f"--{boundary}\r\n".encode()
-    parts = (
-        *(between, _part("plain", mail.text), between, _part("html", mail.html)),
-        f"--{boundary}--\r\n".encode(),
-    )
-    return "".join(head).encode("ascii") + b"".join(parts)
+    parts = (*_part(boundary, "plain", mail.text), *_part(boundary, "html", mail.html))
+    return "".join(head).encode("ascii") + b"".join((*parts, f"--{boundary}--\r\n".encode()))
 
 
 def clean(text: str) -> str:
@@ -141,7 +134,7 @@ def _ascii_address(address: str) -> str | None:
 @lru_cache(maxsize=1024)
 def _words_header(name: str, words: str) -> str:
     """A header that people read: as it is, or as encoded words (RFC 2047)."""
-    return f"{name}: {_encoded(words, name)}\r\n"
+    return f"{name}: {_spoken(words, name)}\r\n"
 
 
 @lru_cache(maxsize=1024)
@@ -151,7 +144,7 @@ def _address_header(name: str, person: str, address: str) -> str:
         return f"{name}: {address}\r\n"
     person = person[:MAX_NAME].rstrip()
     if not _plain(person):
-        phrase = _encoded(person, name)
+        phrase = _spoken(person, name)
     elif _ATOMS.fullmatch(person):
         phrase = person
     else:
@@ -165,7 +158,7 @@ def _plain(words: str) -> bool:
     return words.isascii() and "=?" not in words
 
 
-def _encoded(words: str, name: str) -> str:
+def _spoken(words: str, name: str) -> str:
     charset = "us-ascii" if _plain(words) else "utf-8"
     header = Header(words, charset, maxlinelen=_FOLD_AT, header_name=name)
     return header.encode(linesep="\r\n")
@@ -194,29 +187,11 @@ def _token_header(name: str, value: str) -> str:
     return f"{name}: {folded}\r\n"
 
 
-def _part(subtype: str, content: str) -> bytes:
-    data = content.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    beyond = len(data) - len(data.translate(None, _BEYOND_ASCII))
-    if beyond * _BASE64_ABOVE > len(data):
-        encoding, body = "base64", _base64(data.replace(b"\n", b"\r\n"))
-    else:
-        encoding, body = "quoted-printable", b"\r\n".join(map(_quoted, data.split(b"\n")))
+def _part(boundary: str, subtype: str, content: str) -> tuple[bytes, bytes, bytes]:
+    encoding, body = encoded(content)
     head = (
+        f"--{boundary}\r\n"
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
-    return head.encode() + body + b"\r\n"
-
-
-@lru_cache(maxsize=2048)
-def _quoted(line: bytes) -> bytes:
-    """One line, quoted-printable. Most are the template's own, the same in every mail."""
-    return b2a_qp(line).replace(b"\n", b"\r\n")
-
-
-_BEYOND_ASCII: Final = bytes(range(128, 256))
-
-
-def _base64(data: bytes) -> bytes:
-    lines = (b2a_base64(data[at : at + 57], newline=False) for at in range(0, len(data), 57))
-    return b"\r\n".join(lines)
+    return head.encode(), body, b"\r\n"

@@ -2,14 +2,17 @@
 
 The fields are those of the expressions in flows.yaml. A known field without a value is none (a
 list is empty, a group has every field of its own at none); so is any key missing under an open
-group such as `event.data`. A name that is not known at all is an error.
+group such as `event.data`. A name that is not known at all is an error. Texts hold no control
+characters: they mean nothing to a reader, and the plain part uses some of them as marks.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,6 +21,11 @@ from orchestrator.domain.expressions.vocabulary import CHECKOUT, EVENT, ITEM, OR
 
 MAX_EXPONENT: Final = 20
 """Decimal exponents beyond it are no price or quantity, but could fill the memory."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""All but tabs and the ends of lines."""
+# Kinds by themselves: an attribute of an enumeration is slow to reach.
+_NUMBER, _TIME = Kind.NUMBER, Kind.TIME
 
 
 class Facts(dict[str, Any]):
@@ -76,14 +84,14 @@ def shaped(values: Mapping[str, Any] | None, record: Record) -> Facts:
     """The values with every field of the record; numbers become decimals, times times."""
     if not values:
         return _absent(record)
-    known: dict[str, Any] = {
-        name: _value(values.get(name), shape) for name, shape in record.fields.items()
-    }
-    if record.rest is not None:
-        known.update(
-            (key, _loose(value)) for key, value in values.items() if key not in record.fields
-        )
-    return Facts(known, open_ended=record.rest is not None)
+    open_ended = record.rest is not None
+    facts = Facts(_absent(record), open_ended=open_ended)
+    for name, value in values.items():
+        if name in record.fields:
+            facts[name] = _value(value, record.fields[name])
+        elif open_ended:
+            facts[name] = _loose(value)
+    return facts
 
 
 def number(value: object) -> Decimal | None:
@@ -110,17 +118,13 @@ def moment(value: object) -> object:
 
 
 def _value(value: Any, shape: Shape) -> Any:
-    if shape is Kind.TEXT:
-        return _loose(value)
+    if isinstance(shape, Kind):
+        if shape is _NUMBER:
+            return number(value)
+        return _loose(moment(value) if shape is _TIME else value)
     if isinstance(shape, Record):
         return shaped(value if isinstance(value, Mapping) else None, shape)
-    if isinstance(shape, Many):
-        return _listed(value, shape.of)
-    if shape is Kind.NUMBER:
-        return number(value)
-    if shape is Kind.TIME:
-        return moment(value)
-    return _loose(value)
+    return _listed(value, shape.of)
 
 
 def _listed(value: Any, element: Shape) -> tuple[Any, ...]:
@@ -132,15 +136,24 @@ def _listed(value: Any, element: Shape) -> tuple[Any, ...]:
 
 
 def _loose(value: object) -> object:
-    if value is None or isinstance(value, (str, int, Decimal)):
+    if isinstance(value, str):
+        return _clean(value)
+    if value is None or isinstance(value, (int, Decimal)):
         return value
     if isinstance(value, Mapping):
-        return Facts({str(key): _loose(below) for key, below in value.items()}, open_ended=True)
+        known = {_clean(str(key)): _loose(below) for key, below in value.items()}
+        return Facts(known, open_ended=True)
     if isinstance(value, list | tuple):
         return tuple(_loose(entry) for entry in value)
     return value
 
 
+def _clean(text: str) -> str:
+    return text if text.isprintable() else _CONTROL.sub("", text)
+
+
+@lru_cache(maxsize=256)
 def _absent(record: Record) -> NoFacts:
+    """The record with nothing in it; nobody changes facts, so that one serves all messages."""
     known = {field: _value(None, shape) for field, shape in record.fields.items()}
     return NoFacts(known, open_ended=record.rest is not None)

@@ -1,12 +1,14 @@
 """The plain part: simple HTML, as the text dialect of the components writes it, to lines.
 
-Data in it is escaped, so `<` always begins a tag that a template's author wrote.
+Data in it is escaped, so `<` always begins a tag that a template's author wrote. Most tags say
+no more than "a new line here"; `settled` makes marks of them when a template is compiled, so
+that only links and the like are left to look at in a message.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Sequence
 from html import unescape
 from typing import Final
 
@@ -18,17 +20,21 @@ _SPLIT: Final = 4
 """What `_TAG.split` yields for each tag: its three groups, and the words behind it."""
 _HREF = re.compile(r"""\shref\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _ALT = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_SPACE = re.compile(r"[ \t\r\n\f]+")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-_LINE, _PARAGRAPH = "\x1d", "\x1e"
-"""A new line and an empty line wanted here; neither can come from the data."""
-_BREAKS = re.compile(f"[{_LINE}{_PARAGRAPH}][ {_LINE}{_PARAGRAPH}]*")
+_ENTRY, _CELL, _LINE, _PARAGRAPH, _BREAK = "\x1a", "\x1c", "\x1d", "\x1e", "\x1f"
+"""What a tag asks for at its place. None of these can come from the data: facts hold none."""
+_MARKS = re.compile(r"[\x1a\x1c-\x1f]")
+_LINES_WANTED = re.compile(f"{_LINE}[ {_LINE}]*")
+_GAP: Final = "\x00"
+"""Where an expression stands between two pieces of a template's own text."""
 
 _PARAGRAPHS: Final = frozenset(
     "p h1 h2 h3 h4 h5 h6 ul ol table blockquote section header footer".split()
 )
 _LINES: Final = frozenset("div tr li dt dd hr pre".split())
 _HIDDEN: Final = frozenset("style script head title".split())
+_WITH_WORDS: Final = _HIDDEN | {"a", "img"}
+"""Tags that say more than a mark can."""
 
 
 def to_line(markup: str) -> str:
@@ -36,14 +42,31 @@ def to_line(markup: str) -> str:
     return " ".join(_CONTROL.sub(" ", unescape(_TAG.sub("", markup))).split())
 
 
+def settled(pieces: Sequence[str]) -> list[str]:
+    """A template's own text between its expressions, in order, with marks for most tags."""
+    if not pieces:
+        return []
+    whole = _GAP.join(_MARKS.sub("", piece.replace(_GAP, "")) for piece in pieces)
+    return _TAG.sub(_settled, whole).split(_GAP)
+
+
 def to_text(markup: str) -> str:
     """Paragraphs set apart by an empty line, lines of at most 78 characters but for URLs."""
+    return flowed(_CONTROL.sub("", markup.replace("\t", " ").replace("\r", " ")))
+
+
+def flowed(markup: str) -> str:
+    """The same for what a template made after `settled`; its facts hold no control characters."""
+    flow = "".join(_pieces(markup)) if "<" in markup else _words(markup)
+    flow = flow.replace(_ENTRY, f"{_LINE}- ").replace(_CELL, " ")
+    flow = _LINES_WANTED.sub("\n", flow.replace(_PARAGRAPH, "\n\n").replace(_BREAK, "\n"))
     lines: list[str] = []
-    flow = _BREAKS.sub(_break, "".join(_pieces(markup)))
     for raw in flow.split("\n"):
-        line = " ".join(raw.split())
+        line = raw.strip()
+        if "  " in line or not line.isprintable():
+            line = " ".join(line.split())
         if len(line) > WIDTH:
-            lines.extend(_wrapped(line))
+            lines += _wrapped(line)
         else:
             lines.append(line)
     return _tidy(lines)
@@ -53,6 +76,12 @@ def verbatim(markup: str) -> str:
     """A plain text as its author laid it out: only escapes and control characters go."""
     text = _CONTROL.sub("", unescape(_TAG.sub("", markup)).replace("\r\n", "\n"))
     return _tidy([line.rstrip() for line in text.split("\n")])
+
+
+def _settled(tag: re.Match[str]) -> str:
+    name = (tag[2] or "").lower()
+    later = not name or name in _WITH_WORDS or _GAP in tag[0]
+    return tag[0] if later else _mark(name, closing=bool(tag[1]))
 
 
 def _pieces(markup: str) -> list[str]:
@@ -69,55 +98,53 @@ def _pieces(markup: str) -> list[str]:
             hidden = None if closing else name
         elif name == "a":
             _link(pieces, links, rest, closing=bool(closing))
-        elif mark := _mark(name, rest, closing=bool(closing)):
+        elif name == "img":
+            pieces.append(_alternative(rest))
+        elif mark := _mark(name, closing=bool(closing)):
             pieces.append(mark)
         if hidden is None and words:
             pieces.append(_words(words))
     return pieces
 
 
-@lru_cache(maxsize=512)
-def _wrapped(line: str) -> tuple[str, ...]:
-    """Lines as short as they have to be; those of a list's entry stand beneath its words.
-
-    Most long lines are the template's own, the same in every mail.
-    """
+def _wrapped(line: str) -> list[str]:
+    """Lines as short as they have to be; those of a list's entry stand beneath its words."""
     indent = "  " if line.startswith("- ") else ""
     lines: list[str] = []
-    kept, *others = line.split(" ")
-    for word in others:
-        if len(kept) + 1 + len(word) <= WIDTH:
-            kept = f"{kept} {word}"
-        else:
-            lines.append(kept)
-            kept = indent + word
-    return (*lines, kept)
-
-
-def _break(match: re.Match[str]) -> str:
-    return "\n\n" if _PARAGRAPH in match[0] else "\n"
+    start, lead, room = 0, "", WIDTH
+    while len(line) - start > room:
+        cut = line.rfind(" ", start, start + room + 1)
+        if cut < 0:
+            cut = line.find(" ", start + room)
+        if cut < 0:
+            break
+        lines.append(lead + line[start:cut])
+        start, lead, room = cut + 1, indent, WIDTH - len(indent)
+    lines.append(lead + line[start:])
+    return lines
 
 
 def _words(text: str) -> str:
-    if "&" not in text and (text.isprintable() or text.isspace()):
-        return text if text.isprintable() else " "
-    return _CONTROL.sub("", unescape(_SPACE.sub(" ", text)))
+    if "&" in text:
+        text = unescape(text)
+    return text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
 
 
-def _mark(name: str, rest: str, *, closing: bool) -> str:
+def _mark(name: str, *, closing: bool) -> str:
     if name in _PARAGRAPHS:
         return _PARAGRAPH
     if name == "li" and not closing:
-        return f"{_LINE}- "
+        return _ENTRY
     if name == "br":
-        return "\n"
+        return _BREAK
     if name in _LINES:
         return _LINE
-    if name in {"td", "th"}:
-        return " "
-    if name == "img" and (alt := _ALT.search(rest)):
-        return unescape(alt[1] or alt[2] or "")
-    return ""
+    return _CELL if name in {"td", "th"} else ""
+
+
+def _alternative(attributes: str) -> str:
+    found = _ALT.search(attributes)
+    return unescape(found[1] or found[2] or "") if found else ""
 
 
 def _link(pieces: list[str], links: list[tuple[str, int]], rest: str, *, closing: bool) -> None:
