@@ -25,11 +25,15 @@ _UNSTORABLE: Final = re.compile("\x00|[\ud800-\udfff]")
 def read_json(body: bytes) -> Any:
     """The JSON of a body (RFC 8259): numbers exact, texts storable.
 
+    A byte order mark before it is passed over, as section 8.1 allows.
     Raises MalformedPayload for anything else, NaN and Infinity and deep nesting included.
     """
     try:
         value = json.loads(
-            body.decode(), parse_float=_exact, parse_int=_integer, parse_constant=_no_number
+            body.decode("utf-8-sig"),
+            parse_float=_exact,
+            parse_int=_integer,
+            parse_constant=_no_number,
         )
     except UnicodeDecodeError:
         raise MalformedPayload("the body is not UTF-8 text") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,16 +19,13 @@ from standardwebhooks.webhooks import hmac_data
 
 from orchestrator.domain.errors import ConfigurationError, MalformedPayload, VerificationError
 from orchestrator.domain.events import IncomingEvent
-from orchestrator.sources.fields import (
-    LONGEST_ID,
-    NormalisePhone,
-    read_fields,
-)
+from orchestrator.sources.fields import LONGEST_ID, NormalisePhone, read_fields
 from orchestrator.sources.json_values import read_json, read_time
 
 TOLERANCE: Final = timedelta(minutes=5)
 """How far the sender's clock may be off, either way."""
 LONGEST_TYPE: Final = 128
+"""Characters; a longer one is cut."""
 
 _PREFIX: Final = "whsec_"
 _SECONDS: Final = re.compile(r"[1-9][0-9]{0,11}")
@@ -48,9 +46,7 @@ class StandardSource:
     def read(self, headers: Mapping[str, str], body: bytes, now: datetime) -> IncomingEvent:
         """Verify and parse. Raises VerificationError or MalformedPayload."""
         event_id, sent_at = self._verified(headers, body, now)
-        if len(event_id) > LONGEST_ID:
-            raise MalformedPayload(f"webhook-id has more than {LONGEST_ID} characters")
-        return self._event(event_id, sent_at, read_json(body), now)
+        return self._event(_identity(event_id), sent_at, read_json(body), now)
 
     def _verified(
         self, headers: Mapping[str, str], body: bytes, now: datetime
@@ -85,11 +81,13 @@ class StandardSource:
         if not isinstance(body, dict):
             raise MalformedPayload("the body is not an object with type, timestamp and data")
         kind = body.get("type")
-        if not isinstance(kind, str) or not 0 < len(kind) <= LONGEST_TYPE:
-            raise MalformedPayload(f"type is not a text of 1 to {LONGEST_TYPE} characters")
+        if not isinstance(kind, str) or not kind:
+            raise MalformedPayload("type is not a text")
         timestamp, data = body.get("timestamp"), body.get("data")
         occurred_at = read_time(timestamp)
         unread = {}
+        if len(kind) > LONGEST_TYPE:
+            unread["type"] = (kind, f"has {len(kind)} characters; {LONGEST_TYPE - 1} are kept")
         if occurred_at is None and timestamp is not None:
             unread["timestamp"] = (timestamp, "is not an ISO 8601 time")
         fields = read_fields(
@@ -98,7 +96,7 @@ class StandardSource:
         return IncomingEvent(
             source=self.name,
             source_id=event_id,
-            type=kind,
+            type=_short_type(kind),
             # A time to come would outrank every later word on consent.
             occurred_at=min(occurred_at or sent_at, now),
             contact=fields.contact,
@@ -119,6 +117,18 @@ def sign(secret: str, event_id: str, at: datetime, body: str) -> dict[str, str]:
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(secret).sign(event_id, at.astimezone(UTC), body),
     }
+
+
+def _identity(event_id: str) -> str:
+    """The same for the same id, however long it is, so that duplicates are recognised."""
+    if len(event_id) <= LONGEST_ID:
+        return event_id
+    return f"sha256:{hashlib.sha256(event_id.encode()).hexdigest()}"
+
+
+def _short_type(kind: str) -> str:
+    """A type that is too long, cut; its last character makes sure that no journey awaits it."""
+    return kind if len(kind) <= LONGEST_TYPE else f"{kind[: LONGEST_TYPE - 1]}…"
 
 
 def _key(secret: str) -> bytes:

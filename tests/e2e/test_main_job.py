@@ -115,6 +115,15 @@ def test_forged_and_repeated_events_start_nothing(daemon: Daemon) -> None:
     assert [row["step"] for row in rows].count("first") == 1
 
 
+def test_odd_but_readable_events_are_stored_once(daemon: Daemon) -> None:
+    long_type = json.dumps({"type": "my." + "x" * 300, "data": {}}).encode()
+    marked = b"\xef\xbb\xbf" + json.dumps({"type": "my.own", "data": None}).encode()
+    for event_id, body in (("e" * 300, long_type), ("evt-7", marked), ("f" * 300, marked)):
+        first, again = (daemon.post_signed(event_id, body, SECRET) for _ in range(2))
+        assert (first.status_code, first.json()) == (200, {"status": "stored"})
+        assert (again.status_code, again.json()) == (200, {"status": "duplicate"})
+
+
 def test_sigterm_ends_it_well_and_a_restart_goes_on(daemon: Daemon) -> None:
     daemon.post(checkout("7"))
     assert daemon.stop() == 0
