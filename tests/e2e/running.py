@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("orchestrator"))
 SECRET = "whsec_bWVzc2FnZXMgZm9yIHJldGVudGlvbiBvbmx5ISE="
 PATIENCE = 30.0
+DRAINED = 15.0
+"""Seconds in which a process ends after SIGTERM, whatever it was doing: the promise."""
 
 
 def wait_for(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
@@ -113,7 +115,7 @@ class Daemon:
         assert self.process is not None
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return self.process.wait(timeout=20)
+        return self.process.wait(DRAINED)
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

@@ -16,12 +16,10 @@ from typing import Any, Self
 
 import httpx
 
-from tests.e2e.running import COMMAND, ROOT, Daemon, wait_for
+from tests.e2e.running import COMMAND, DRAINED, ROOT, Daemon, wait_for
 
 READY = 60.0
 """Seconds a start may take on a machine that does other things, too."""
-DRAINED = 15.0
-"""Seconds in which a process ends after SIGTERM, whatever it was doing: the promise."""
 WORKERS = 3
 
 
