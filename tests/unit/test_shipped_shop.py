@@ -212,6 +212,21 @@ def test_every_message_renders_with_little_and_with_much(
         assert made.sender in {"+15005550006", "NORTHWIND"}
 
 
+@pytest.mark.parametrize(
+    ("country", "sender", "stop"),
+    [("FI", "NORTHWIND", "/u/"), ("US", "+15005550006", "STOP"), (None, "+15005550006", "STOP")],
+)
+def test_a_text_can_be_stopped_in_a_way_that_its_sender_hears(
+    country: str | None, sender: str, stop: str
+) -> None:
+    flow, step, channel = next(row for row in sends() if row[2] is Channel.SMS)
+    contact = person(phone="+358401234567", country=country)
+    made = rendered(flow, step, channel, contact, {"event": example("checkout.json")})
+    last = made.body.decode().splitlines()[-1]
+    assert made.sender == sender
+    assert [way for way in ("/u/", "STOP") if way in last] == [stop]
+
+
 def test_every_shipped_template_knows_all_its_names() -> None:
     for _, step, channel in sends():
         kind = renderer()._email if channel is Channel.EMAIL else renderer()._sms
