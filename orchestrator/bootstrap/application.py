@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
@@ -17,11 +18,13 @@ from orchestrator.bootstrap.library import link_tokens, open_library
 from orchestrator.channels.email.smtp import smtp_provider
 from orchestrator.channels.failover import FailoverProvider
 from orchestrator.channels.outbox import OutboxProvider
+from orchestrator.channels.sms.twilio import twilio_provider
+from orchestrator.channels.sms.twilio_replies import TwilioReplies
 from orchestrator.channels.urls import ProviderUrl, read_provider_url
 from orchestrator.domain.flows import Channel
 from orchestrator.flowfile.explain import explain_flow
 from orchestrator.observability import PrometheusMetrics
-from orchestrator.ports import Clock, Provider, Source
+from orchestrator.ports import Clock, Metrics, Provider, ReplySource, Source
 from orchestrator.rendering.pages import PageEnvironment
 from orchestrator.services.intake import Intake
 from orchestrator.services.results import Results
@@ -92,12 +95,19 @@ def _provider(channel: Channel, urls: tuple[SecretStr, ...], clock: Clock) -> Pr
 def _open_provider(channel: Channel, url: ProviderUrl, clock: Clock) -> Provider:
     if url.scheme == "outbox":
         return _outbox(url, clock)
-    if url.scheme == "smtp" and channel is Channel.EMAIL:
-        return smtp_provider(url)
-    known = "outbox:var/outbox"
-    if channel is Channel.EMAIL:
-        known += " or smtp://user:password@host:587"
-    raise url.problem(f"{url.scheme} is not available for {channel.value}; write {known}")
+    kinds = _PROVIDERS.get(channel, {})
+    if url.scheme in kinds:
+        return kinds[url.scheme][0](url)
+    known = ["outbox:var/outbox", *(example for _, example in kinds.values())]
+    words = f"{url.scheme} is not available for {channel.value}; write {' or '.join(known)}"
+    raise url.problem(words)
+
+
+_PROVIDERS: Final[Mapping[Channel, Mapping[str, tuple[Callable[[ProviderUrl], Provider], str]]]] = {
+    Channel.EMAIL: {"smtp": (smtp_provider, "smtp://user:password@host:587")},
+    Channel.SMS: {"twilio": (twilio_provider, "twilio://SID:TOKEN@default?from=+15005550006")},
+}
+"""By channel and scheme: what opens an address, and what one looks like."""
 
 
 def _outbox(url: ProviderUrl, clock: Clock) -> OutboxProvider:
@@ -126,6 +136,16 @@ def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
     chains = (p.providers if isinstance(p, FailoverProvider) else (p,) for p in providers.values())
     folders = (p.folder for chain in chains for p in chain if isinstance(p, OutboxProvider))
     return tuple(dict.fromkeys(folders))
+def _reply_sources(settings: Settings) -> dict[str, ReplySource]:
+    """The providers whose replies can be believed."""
+    kinds: dict[str, Callable[[Sequence[str]], ReplySource]] = {"twilio": TwilioReplies}
+    return {
+        name: kind([secret.get_secret_value() for secret in secrets])
+        for name, kind in kinds.items()
+        if (secrets := settings.webhook_secrets.get(name, ()))
+    }
+
+
 
 
 @contextmanager
@@ -197,6 +217,8 @@ def _web(
     )
 
 
+            reply_sources=_reply_sources(settings),
+            replies=engine.replies,
 def _access(settings: Settings) -> Access:
     token = settings.admin_token
     secret_keys = [key.get_secret_value() for key in settings.secret_key]

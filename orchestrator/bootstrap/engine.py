@@ -20,6 +20,7 @@ from orchestrator.services.letters import Letters
 from orchestrator.services.moving import Moving
 from orchestrator.services.notices import Notices
 from orchestrator.services.preferences import Preferences
+from orchestrator.services.replies import HeedingProvider, Replies
 from orchestrator.services.results import Results
 from orchestrator.services.versions import VersionLibrary
 from orchestrator.settings import Settings
@@ -42,6 +43,7 @@ class Engine:
     preferences: Preferences
     clicks: Clicks
     letters: Letters
+    replies: Replies
     enrolling: Enrolling
     segments: Segments
     notices: Notices
@@ -64,6 +66,11 @@ def assemble_engine(
     """Put the engine together around an open database, a library and the providers given."""
     database, clock, ids = opened.database, opened.clock, opened.ids
     results = make_results(database, clock, DRAW)
+    replies = Replies(database, library, clock, ids, metrics)
+    heeding = {
+        channel: HeedingProvider(provider, channel, replies)
+        for channel, provider in providers.items()
+    }
     return Engine(
         database=database,
         clock=clock,
@@ -72,12 +79,13 @@ def assemble_engine(
         preferences=Preferences(database, library, clock, ids),
         clicks=Clicks(database, clock, ids),
         letters=Letters(database, library),
+        replies=replies,
         enrolling=Enrolling(database, library, clock, ids),
         segments=Segments(database, library, clock, ids),
         notices=Notices(database, library, clock, ids),
         moving=Moving(database, library, clock),
         advancing=Advancing(database, library, clock, ids, metrics),
-        dispatching=Dispatching(database, library, providers, results, clock, ids, metrics),
+        dispatching=Dispatching(database, library, heeding, results, clock, ids, metrics),
         results=results,
         providers=providers,
         signer=checkpoint_signer(settings),

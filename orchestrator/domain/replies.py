@@ -115,6 +115,12 @@ def intent_of_text(text: str) -> Intent:
     return Intent.UNCLEAR if _STEM.search(rest) else Intent.TEXT
 
 
+def keyword_of(text: str) -> str | None:
+    """The word that a reply is made of, if it is nothing but one of ours."""
+    words = compared(text)
+    return words if words in _STOP | _START | _HELP else None
+
+
 def compared(text: str) -> str:
     """The form in which replies are compared.
 

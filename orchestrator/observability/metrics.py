@@ -73,6 +73,11 @@ METRICS: Final[dict[str, Metric]] = {
     "messages_due": Metric(Kind.GAUGE, "Messages whose time has come."),
     "oldest_due_seconds": Metric(Kind.GAUGE, "How long the oldest due work has waited."),
 }
+    "replies": Metric(
+        Kind.COUNTER,
+        "Answers to text messages: stop, start, help, unclear, text, duplicate.",
+        ("intent",),
+    ),
 """Every figure by its name in code. Prometheus sees it with `orchestrator_` before it, a
 counter with `_total` behind it."""
 

@@ -12,7 +12,7 @@ from orchestrator.ports.audiences import (
 )
 from orchestrator.ports.clicks import Clicks
 from orchestrator.ports.database import Database, DueCounts, Lane, UnitOfWork
-from orchestrator.ports.edges import Delivery, DeliveryOutcome, Provider, Source
+from orchestrator.ports.edges import Delivery, DeliveryOutcome, Provider, ReplySource, Source
 from orchestrator.ports.journeys import (
     Attempt,
     Coupons,
@@ -90,6 +90,7 @@ __all__ = [
     "RenderRequest",
     "RenderedMessage",
     "Renderer",
+    "ReplySource",
     "SegmentWatch",
     "SendCount",
     "Source",

@@ -12,6 +12,7 @@ from orchestrator.domain.events import IncomingEvent
 from orchestrator.domain.identifiers import (
     MessageId,
 )
+from orchestrator.domain.replies import Reply
 from orchestrator.ports.rendering import RenderedMessage
 
 
@@ -65,6 +66,19 @@ class Source(Protocol):
 
     def read(self, headers: Mapping[str, str], body: bytes, now: datetime) -> IncomingEvent | None:
         """Verify the raw bytes and parse them; None for a request that carries no event.
+
+        Header names are lower case. Raises VerificationError or MalformedPayload.
+        """
+        ...
+
+
+class ReplySource(Protocol):
+    """One provider that passes on what people answer: verifies and reads its requests."""
+
+    name: str
+
+    def read(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Verify a request to `url`, our public address for it, and parse its body.
 
         Header names are lower case. Raises VerificationError or MalformedPayload.
         """

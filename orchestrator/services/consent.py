@@ -7,7 +7,7 @@ upkeep. Entries are appended in the caller's transaction, under the contact's lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orchestrator.domain.consent import (
@@ -29,11 +29,14 @@ from orchestrator.domain.journey import Situation
 from orchestrator.ports import CheckpointSigner, UnitOfWork
 
 __all__ = [
+    "Answered",
     "Visit",
     "entries_for_confirmation",
     "entries_for_event",
     "entries_for_objection",
     "entries_for_preferences",
+    "entries_for_start",
+    "entries_for_stop",
     "entries_for_unsubscribe",
     "entries_for_withdrawal",
     "make_checkpoint",
@@ -54,6 +57,21 @@ class Visit:
     locale: str | None = None
     ip: str | None = None
     user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a person said in a message to us, or told a provider.
+
+    `evidence` is where it lies as it came; `words` is what it was taken for.
+    """
+
+    place: str
+    words: str
+    evidence: str | None = None
+    message_id: str | None = None
+    expires_at: datetime | None = None
+    basis: str = LegalBasis.CONSENT
 
 
 def entries_for_unsubscribe(
@@ -118,6 +136,36 @@ def entries_for_objection(
     return [
         _by_person(contact, channel, ALL_TOPICS, ConsentAction.OBJECTED, visit, book, now)
         for channel in Channel
+    ]
+
+
+def entries_for_stop(
+    contact: Contact, channel: Channel, answer: Answered, book: FlowBook | None, now: datetime
+) -> list[ConsentEntry]:
+    """A person's word that a channel is to stop: every topic of it, later ones too."""
+    action = ConsentAction.WITHDRAWN
+    return [_by_word(contact, channel, ALL_TOPICS, action, answer, book, now)]
+
+
+def entries_for_start(
+    contact: Contact,
+    ended: Iterable[ConsentState],
+    answer: Answered,
+    book: FlowBook | None,
+    now: datetime,
+) -> list[ConsentEntry]:
+    """A person's word that it goes on: new grants in place of `ended`, no longer than these."""
+    return [
+        _by_word(
+            contact,
+            state.channel,
+            state.topic,
+            ConsentAction.GRANTED,
+            replace(answer, expires_at=state.expires_at, basis=state.legal_basis),
+            book,
+            now,
+        )
+        for state in ended
     ]
 
 
@@ -193,6 +241,44 @@ def _by_person(
         action=action,
         legal_basis=LegalBasis.OBJECTION if objects else LegalBasis.CONSENT,
         method=visit.method,
+        occurred_at=now,
+        details=details,
+        personal=personal,
+    )
+
+
+def _by_word(
+    contact: Contact,
+    channel: Channel,
+    topic: str,
+    action: ConsentAction,
+    answer: Answered,
+    book: FlowBook | None,
+    now: datetime,
+) -> ConsentEntry:
+    country, known_by = jurisdiction_of(contact)
+    brand = book.brand if book else None
+    details, personal = ConsentEvidence(
+        actor=Actor.PERSON,
+        collection_point=answer.place,
+        controller=brand.legal_name.default if brand else None,
+        jurisdiction=country,
+        jurisdiction_from=known_by,
+        privacy_version=brand.privacy.version if brand and brand.privacy else None,
+        evidence=answer.evidence,
+        message_id=answer.message_id,
+        expires_at=answer.expires_at,
+        reason=answer.words,
+        person_key=contact.external_id,
+        address=contact.address(channel),
+    ).split()
+    return ConsentEntry(
+        contact_id=contact.id,
+        channel=channel,
+        topic=topic,
+        action=action,
+        legal_basis=answer.basis,
+        method=Method.KEYWORD,
         occurred_at=now,
         details=details,
         personal=personal,

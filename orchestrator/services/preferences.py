@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from orchestrator.domain.consent import (
     ALL_TOPICS,
@@ -15,13 +14,12 @@ from orchestrator.domain.consent import (
     ConsentStatus,
     Method,
     Standing,
+    is_stopped,
     permission,
 )
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.errors import NotFound
-from orchestrator.domain.events import IncomingEvent
 from orchestrator.domain.flows import Channel, FlowBook
-from orchestrator.domain.identifiers import ContactId, EventId
 from orchestrator.ports import (
     Clock,
     Database,
@@ -29,7 +27,6 @@ from orchestrator.ports import (
     Ids,
     Lane,
     LinkClaims,
-    NewEvent,
     UnitOfWork,
 )
 from orchestrator.services.consent import (
@@ -38,7 +35,7 @@ from orchestrator.services.consent import (
     entries_for_preferences,
     entries_for_unsubscribe,
 )
-from orchestrator.services.ingest import OWN_SOURCE
+from orchestrator.services.consent_news import consent_news
 from orchestrator.services.people import followed, present
 
 UNSUBSCRIBE_PAGE: Final = "/u"
@@ -48,9 +45,6 @@ Choice = tuple[Channel, str]
 
 _SPENT_FOR: Final = timedelta(days=7)
 """How long a used confirmation is remembered: no such link lives longer than that."""
-
-_OPEN: Final = (ConsentStatus.GRANTED, ConsentStatus.REQUESTED)
-_REFUSED: Final = (ConsentStatus.WITHDRAWN, ConsentStatus.OBJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +143,7 @@ class Preferences:
             return [
                 entry
                 for channel in Channel
-                if not _is_stopped(states, channel)
+                if not is_stopped(states, channel)
                 for entry in entries_for_unsubscribe(
                     person, channel, None, visit, self._book(), now
                 )
@@ -170,7 +164,7 @@ class Preferences:
                 return None
             now = self._clock.now()
             changed = uow.consents.append(entries(uow, person, now), now)
-            uow.events.insert(self._news(person.id, changed, now))
+            uow.events.insert(consent_news(changed, self._ids, now))
             return Decision(changed, self._choices(uow, person, now))
 
         return await self._database.run(Lane.INTAKE, work)
@@ -184,49 +178,8 @@ class Preferences:
             person, claims.channel, claims.topic, visit, self._book(), now
         )
         changed = uow.consents.append(entries, now)
-        if changed:
-            topics = {state.topic for state in changed}
-            uow.events.insert([self._unsubscribed(person.id, claims.channel, topics, now)])
+        uow.events.insert(consent_news(changed, self._ids, now))
         return bool(changed)
-
-    def _news(
-        self, contact_id: ContactId, changed: Sequence[ConsentState], now: datetime
-    ) -> list[NewEvent]:
-        """`contact.confirmed` where consent became usable, `contact.unsubscribed` by channel."""
-        usable = {state.topic for state in changed if state.status is ConsentStatus.GRANTED}
-        refused: defaultdict[Channel, set[str]] = defaultdict(set)
-        for state in changed:
-            if state.status in _REFUSED:
-                refused[state.channel].add(state.topic)
-        news = [
-            self._unsubscribed(contact_id, channel, topics, now)
-            for channel, topics in sorted(refused.items())
-        ]
-        if usable:
-            payload = {"data": {"topics": sorted(usable)}}
-            news.append(self._event("contact.confirmed", contact_id, payload, now))
-        return news
-
-    def _unsubscribed(
-        self, contact_id: ContactId, channel: Channel, topics: Iterable[str], now: datetime
-    ) -> NewEvent:
-        payload = {"consent": {channel.value: "no"}, "data": {"topics": sorted(topics)}}
-        return self._event("contact.unsubscribed", contact_id, payload, now)
-
-    def _event(
-        self, event_type: str, contact_id: ContactId, payload: Mapping[str, Any], now: datetime
-    ) -> NewEvent:
-        """For journeys alone: the ledger has it already."""
-        event_id = EventId(self._ids.new())
-        event = IncomingEvent(
-            source=OWN_SOURCE,
-            source_id=f"{event_type}:{event_id}",
-            type=event_type,
-            occurred_at=now,
-            contact=None,
-            payload=payload,
-        )
-        return NewEvent(event_id, contact_id, now, event)
 
     def _choices(self, uow: UnitOfWork, person: Contact, now: datetime) -> Choices:
         states = uow.consents.states([person.id])[person.id]
@@ -246,7 +199,7 @@ class Preferences:
             },
             addresses=addresses,
             asked={channel: _asked(states, channel) for channel in Channel},
-            stopped=all(_is_stopped(states, channel) for channel in Channel),
+            stopped=all(is_stopped(states, channel) for channel in Channel),
         )
 
     def _book(self) -> FlowBook | None:
@@ -268,11 +221,6 @@ def _asked(states: Iterable[ConsentState], channel: Channel) -> list[str]:
         for state in states
         if state.channel is channel and state.status is ConsentStatus.REQUESTED
     ]
-
-
-def _is_stopped(states: Iterable[ConsentState], channel: Channel) -> bool:
-    found = {state.topic: state.status for state in states if state.channel is channel}
-    return found.get(ALL_TOPICS) in _REFUSED and not any(one in _OPEN for one in found.values())
 
 
 def _masked(address: str) -> str:

@@ -31,6 +31,7 @@ from orchestrator.web.pages.publishing import PublishingPage
 from orchestrator.web.pages.sessions import Sessions
 from orchestrator.web.parts import WebParts
 from orchestrator.web.public import PublicPages
+from orchestrator.web.replies import ReplyWebhooks
 from orchestrator.web.webhooks import COME_BACK, Webhooks
 
 _logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def _routes(parts: WebParts) -> list[BaseRoute]:
         Route("/readyz", operations.ready),
         Route("/metrics", operations.figures),
         Route("/webhooks/{source}", webhooks.receive, methods=["POST"]),
+        Route("/replies/{provider}", ReplyWebhooks(parts).receive, methods=["POST"]),
         *_both("/u/{token}", public.ask_unsubscribe, public.unsubscribe),
         *_both("/confirm/{token}", public.ask_confirmation, public.confirm),
         *_both("/preferences/{token}", public.ask_preferences, public.save_preferences),

@@ -18,11 +18,13 @@ from orchestrator.ports import (
     FlowLibrary,
     LinkClaims,
     LinkTokens,
+    ReplySource,
     Source,
 )
 from orchestrator.rendering.pages import PageEnvironment
 from orchestrator.services.letters import Letter
 from orchestrator.services.preferences import Preferences
+from orchestrator.services.replies import Replies
 from orchestrator.web.security import Access
 
 
@@ -61,6 +63,10 @@ class WebParts:
     """A sent message as it was. May raise TransientError."""
     preferences: Preferences
     """Confirming and choosing; its calls may raise TransientError."""
+    reply_sources: Mapping[str, ReplySource]
+    """By their name in `/replies/{provider}`."""
+    replies: Replies
+    """Taking what people answer; may raise TransientError."""
     ready: Callable[[], Sequence[str]]
     """Why the process is not ready yet, a sentence each; empty when it is."""
     explain: Callable[[FlowBook, str], str]

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
+from orchestrator.channels.sms.twilio_replies import TwilioReplies
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.events import IncomingEvent
 from orchestrator.domain.flows import FlowBook
@@ -25,6 +26,7 @@ from orchestrator.rendering.links import SignedLinkTokens, TokenSigner
 from orchestrator.rendering.pages import PageEnvironment
 from orchestrator.services.letters import Letter
 from orchestrator.services.preferences import Preferences
+from orchestrator.services.replies import Replies
 from orchestrator.sources.standard import StandardSource, sign
 from orchestrator.storage.engine import create_engine_for
 from orchestrator.storage.expression_sql import register_functions
@@ -34,6 +36,7 @@ from orchestrator.web.app import create_app
 from orchestrator.web.pages import FOLDER
 from orchestrator.web.parts import BeforeAll, WebParts
 from orchestrator.web.security import Access
+from tests.integration.twilio_server import TOKEN as TWILIO_TOKEN
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -149,6 +152,7 @@ def a_world(database_url: str, outbox: Path) -> Iterator[World]:
     database = SqlDatabase(
         create_engine_for(database_url, register_functions), clock, UuidIds(), b"suppression-key"
     )
+    metrics = PrometheusMetrics()
     library = FixedLibrary(load_file(ROOT / "flows.yaml").book)
     parts = WebParts(
         clock=clock,
@@ -156,7 +160,7 @@ def a_world(database_url: str, outbox: Path) -> Iterator[World]:
         library=library,
         links=SignedLinkTokens(TokenSigner(SECRET_KEYS), clock),
         issued=SignedLinkTokens(TokenSigner(SECRET_KEYS), BeforeAll()),
-        metrics=PrometheusMetrics(),
+        metrics=metrics,
         access=Access(SECRET_KEYS, TOKEN),
         pages=PageEnvironment(FOLDER),
         sources={"standard": StandardSource([SIGNING], lambda text, _region: text)},
@@ -165,6 +169,8 @@ def a_world(database_url: str, outbox: Path) -> Iterator[World]:
         clicked=outside.clicked,
         view=outside.view,
         preferences=Preferences(database, library, clock, UuidIds()),
+        reply_sources={"twilio": TwilioReplies([TWILIO_TOKEN])},
+        replies=Replies(database, library, clock, UuidIds(), metrics),
         ready=lambda: outside.reasons,
         explain=explain_flow,
         public_url=BASE,

@@ -20,6 +20,7 @@ from orchestrator.domain.consent.folding import (
     States,
     fold,
     is_known,
+    is_stopped,
     permission,
 )
 from orchestrator.domain.consent.jurisdiction import (
@@ -43,6 +44,7 @@ from orchestrator.domain.consent.records import (
     Method,
     lapses_at,
 )
+from orchestrator.domain.consent.resuming import stopped_grants
 from orchestrator.domain.consent.verification import Finding, VerifyReport
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "entries_for_event",
     "fold",
     "is_known",
+    "is_stopped",
     "jurisdiction",
     "jurisdiction_of",
     "lapses_at",
@@ -81,4 +84,5 @@ __all__ = [
     "permission",
     "record_after",
     "refusal_of_method",
+    "stopped_grants",
 ]

@@ -185,6 +185,16 @@ def is_known(entry: ConsentEntry, state: ConsentState | None) -> bool:
             return False
 
 
+def is_stopped(states: Iterable[ConsentState], channel: Channel) -> bool:
+    """Whether everything is refused on a channel, topics that come later included."""
+    found = {state.topic: state.status for state in states if state.channel is channel}
+    return found.get(ALL_TOPICS) in _REFUSED and not _OPEN & {*found.values()}
+
+
+_OPEN = frozenset({ConsentStatus.GRANTED, ConsentStatus.REQUESTED})
+_REFUSED = frozenset({ConsentStatus.WITHDRAWN, ConsentStatus.OBJECTED})
+
+
 class Standing(StrEnum):
     """Whether marketing is allowed, and if not, why."""
 
