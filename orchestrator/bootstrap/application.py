@@ -72,24 +72,28 @@ class Standing:
         return found
 
 
-def providers_of(settings: Settings, clock: Clock) -> dict[Channel, Provider]:
+def providers_of(
+    settings: Settings, clock: Clock, metrics: Metrics | None = None
+) -> dict[Channel, Provider]:
     """The provider of each channel. Raises ConfigurationError for a URL that names none."""
     urls = {
         Channel.EMAIL: settings.email_url,
         Channel.SMS: settings.sms_url,
         Channel.WHATSAPP: settings.whatsapp_url,
     }
-    return {channel: _provider(channel, found, clock) for channel, found in urls.items()}
+    return {channel: _provider(channel, found, clock, metrics) for channel, found in urls.items()}
 
 
-def _provider(channel: Channel, urls: tuple[SecretStr, ...], clock: Clock) -> Provider:
+def _provider(
+    channel: Channel, urls: tuple[SecretStr, ...], clock: Clock, metrics: Metrics | None
+) -> Provider:
     """The provider of a channel, with those it fails over to."""
     setting = f"ORCHESTRATOR_{channel.value.upper()}_URL"
     addresses = [read_provider_url(url.get_secret_value(), setting) for url in urls]
     providers = [_open_provider(channel, address, clock) for address in addresses]
     if all(isinstance(provider, OutboxProvider) for provider in providers):
         return providers[0]
-    return FailoverProvider(providers, clock)
+    return FailoverProvider(providers, clock, setting, metrics)
 
 
 def _open_provider(channel: Channel, url: ProviderUrl, clock: Clock) -> Provider:
@@ -132,10 +136,6 @@ def _sources(settings: Settings) -> dict[str, Source]:
     }
 
 
-def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
-    chains = (p.providers if isinstance(p, FailoverProvider) else (p,) for p in providers.values())
-    folders = (p.folder for chain in chains for p in chain if isinstance(p, OutboxProvider))
-    return tuple(dict.fromkeys(folders))
 def _reply_sources(settings: Settings) -> dict[str, ReplySource]:
     """The providers whose replies can be believed."""
     kinds: dict[str, Callable[[Sequence[str]], ReplySource]] = {"twilio": TwilioReplies}
@@ -146,6 +146,10 @@ def _reply_sources(settings: Settings) -> dict[str, ReplySource]:
     }
 
 
+def _outboxes(providers: Mapping[Channel, Provider]) -> tuple[Path, ...]:
+    chains = (p.providers if isinstance(p, FailoverProvider) else (p,) for p in providers.values())
+    folders = (p.folder for chain in chains for p in chain if isinstance(p, OutboxProvider))
+    return tuple(dict.fromkeys(folders))
 
 
 @contextmanager
@@ -163,14 +167,19 @@ def _alone(settings: Settings) -> Iterator[None]:
 def build(settings: Settings) -> Iterator[App]:
     """Build a daemon. Raises ConfigurationError for what a person has to mend."""
     with _alone(settings), open_database(settings) as opened:
-        yield assemble(settings, opened, providers_of(settings, opened.clock))
+        metrics = PrometheusMetrics()
+        providers = providers_of(settings, opened.clock, metrics)
+        yield assemble(settings, opened, providers, metrics)
 
 
 def assemble(
-    settings: Settings, opened: OpenDatabase, providers: Mapping[Channel, Provider]
+    settings: Settings,
+    opened: OpenDatabase,
+    providers: Mapping[Channel, Provider],
+    metrics: PrometheusMetrics | None = None,
 ) -> App:
     """Put a daemon together around an open database and the providers given."""
-    metrics = PrometheusMetrics()
+    metrics = metrics or PrometheusMetrics()
     library = open_library(settings, opened)
     engine = assemble_engine(settings, opened, library, providers, metrics)
     standing = _standing(library, engine.intake, engine.results)
@@ -208,6 +217,8 @@ def _web(
             clicked=engine.clicks.note,
             view=engine.letters.view,
             preferences=engine.preferences,
+            reply_sources=_reply_sources(settings),
+            replies=engine.replies,
             ready=standing.reasons,
             explain=explain_flow,
             public_url=settings.base_url,
@@ -217,8 +228,6 @@ def _web(
     )
 
 
-            reply_sources=_reply_sources(settings),
-            replies=engine.replies,
 def _access(settings: Settings) -> Access:
     token = settings.admin_token
     secret_keys = [key.get_secret_value() for key in settings.secret_key]

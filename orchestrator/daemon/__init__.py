@@ -100,6 +100,7 @@ async def _start_web(app: App, listener: socket.socket, ticks: Ticks, say: Say) 
 async def _drain(app: App, web: _Web | None, ticks: Ticks) -> None:
     """Stop claiming, finish what is being sent, record it, then let go."""
     app.standing.draining = True
+    app.dispatching.stop()
     if web is not None:
         web.server.should_exit = True
     try:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from orchestrator.bootstrap.engine import Engine
+from orchestrator.domain.flows import Channel
 from orchestrator.ports import Lane
 from orchestrator.schedule import Tick
 from orchestrator.services import advance, clicks, dispatch, enrol, moving, notices
@@ -45,11 +46,17 @@ def worker_ticks(app: Engine) -> list[Tick]:
 
         return run
 
+    def send_by(channel: Channel) -> Callable[[], Awaitable[int]]:
+        return lambda: app.dispatching.run_channel(channel)
+
     return [
         Tick("hear events", SHORT, published(app.enrolling.run_once), enrol.BATCH),
         Tick("advance runs", SHORT, published(app.advancing.run_once), advance.BATCH),
         Tick("retry runs", timedelta(seconds=1), published(app.advancing.retry_once), 1),
-        Tick("dispatch messages", SHORT, published(app.dispatching.run_once), dispatch.BATCH),
+        *(
+            Tick(f"dispatch {channel.value}", SHORT, published(send_by(channel)), dispatch.BATCH)
+            for channel in app.providers
+        ),
         Tick("settle clicks", timedelta(seconds=1), app.clicks.run_once, clicks.BATCH),
         Tick("watch segments", LONG, published(app.segments.run_once), batch=1),
         Tick("tell of a new policy", LONG, published(app.notices.run_once), notices.BATCH),

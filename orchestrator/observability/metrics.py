@@ -62,22 +62,27 @@ METRICS: Final[dict[str, Metric]] = {
     "render_seconds": Metric(Kind.HISTOGRAM, "Time to render one message.", ("channel",)),
     "deliveries": Metric(
         Kind.COUNTER,
-        "Messages handed to a provider, by its answer: sent, rejected, retry, unknown.",
+        "Messages handed to a provider, by its answer: sent, rejected, retry, postponed, unknown.",
         ("channel", "outcome"),
+    ),
+    "provider_rests": Metric(
+        Kind.COUNTER,
+        "Times a provider was left in peace: connect, timeout, configuration.",
+        ("provider", "code"),
     ),
     "unsubscribes": Metric(
         Kind.COUNTER, "Opt-outs by link, by outcome: changed, already.", ("outcome",)
+    ),
+    "replies": Metric(
+        Kind.COUNTER,
+        "Answers to text messages: stop, start, help, unclear, text, duplicate.",
+        ("intent",),
     ),
     "events_due": Metric(Kind.GAUGE, "Events that journeys have not heard yet."),
     "enrolments_due": Metric(Kind.GAUGE, "Runs whose time has come."),
     "messages_due": Metric(Kind.GAUGE, "Messages whose time has come."),
     "oldest_due_seconds": Metric(Kind.GAUGE, "How long the oldest due work has waited."),
 }
-    "replies": Metric(
-        Kind.COUNTER,
-        "Answers to text messages: stop, start, help, unclear, text, duplicate.",
-        ("intent",),
-    ),
 """Every figure by its name in code. Prometheus sees it with `orchestrator_` before it, a
 counter with `_total` behind it."""
 

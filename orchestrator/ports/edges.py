@@ -22,6 +22,7 @@ class DeliveryOutcome(StrEnum):
     SENT = "sent"  # accepted
     REJECTED = "rejected"  # refused for good
     RETRY = "retry"  # known not to have been accepted; may be tried again
+    POSTPONED = "postponed"  # not offered: the way to the provider is closed; counts as no try
     UNKNOWN = "unknown"  # it may or may not have been accepted
 
 
@@ -36,7 +37,10 @@ class Delivery:
     reason: str | None = None
     """For REJECTED: one of the failed reasons."""
     retry_after: timedelta | None = None
-    """Zero when the try was broken off before anything left: it is made again at once."""
+    """Zero when the try was broken off before anything left: it is made again at once.
+
+    For POSTPONED: how long the provider rests, for whichever message.
+    """
     provider: str | None = None
     """Who answered, where one of several was asked."""
     opted_out: bool = False

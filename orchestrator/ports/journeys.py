@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -73,6 +73,17 @@ class Enrolments(Protocol):
         """End live runs; ended ones stay as they are."""
         ...
 
+    def end_at(self, moments: Mapping[EnrolmentId, datetime], reason: str) -> None:
+        """End live runs, each at a moment of its own."""
+        ...
+
+    def postpone(self, ids: Iterable[EnrolmentId], until: datetime) -> None:
+        """Give back the leases of live runs, not to be claimed before `until`.
+
+        They stay due since when they were, and no try is counted.
+        """
+        ...
+
     def wake(self, ids: Iterable[EnrolmentId], now: datetime) -> None:
         """Make live runs due now (or leave them, if due earlier)."""
         ...
@@ -127,6 +138,8 @@ class MessageChange:
     provider_id: str | None = None
     locale: str | None = None
     decision: Mapping[str, Any] | None = None
+    attempts: int | None = None
+    """How many tries it has behind it, where one turned out to be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +179,18 @@ class Messages(Protocol):
         """Queue messages; one whose (run, step, channel) exists already is left out."""
         ...
 
-    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[Message]:
-        """Lease queued and held messages whose time has come, by priority, then age."""
+    def claim_due(
+        self,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        token: str,
+        channels: Collection[Channel] | None = None,
+    ) -> list[Message]:
+        """Lease queued and held messages whose time has come, by priority, then age.
+
+        Of these channels alone, or of any.
+        """
         ...
 
     def mark_sending(
@@ -214,6 +237,10 @@ class Messages(Protocol):
         """Messages by id."""
         ...
 
+    def latest_to(self, ids: Iterable[ContactId], channel: Channel) -> Message | None:
+        """The message on a channel that any of these contacts was sent last."""
+        ...
+
     def marketing_since(
         self, ids: Iterable[ContactId], since: datetime
     ) -> dict[tuple[ContactId, Channel], list[datetime]]:
@@ -225,10 +252,6 @@ class Messages(Protocol):
 
     def due_marketing(self, ids: Iterable[ContactId], now: datetime) -> list[Message]:
         """The contacts' marketing messages that wait and whose time has come."""
-    def latest_to(self, ids: Iterable[ContactId], channel: Channel) -> Message | None:
-        """The message on a channel that any of these contacts was sent last."""
-        ...
-
         ...
 
     def find(self, wanted: MessageFilter) -> list[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -13,7 +13,7 @@ from orchestrator.domain.errors import PermanentError, TransientError
 from orchestrator.domain.facts import output_names
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import MessageId
-from orchestrator.domain.messages import Message
+from orchestrator.domain.messages import WAITING_STATES, Message
 from orchestrator.ports import (
     Clock,
     Database,
@@ -22,6 +22,7 @@ from orchestrator.ports import (
     FlowLibrary,
     Ids,
     Lane,
+    MessageChange,
     Metrics,
     Provider,
     RenderedMessage,
@@ -32,6 +33,7 @@ from orchestrator.services.gatekeeping import Draft, Gatekeeper
 from orchestrator.services.results import Result, Results
 from orchestrator.services.runs import read_backdrop
 from orchestrator.services.stumbles import put_aside
+from orchestrator.services.ways import Way
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,10 @@ SLICE: Final = 0.02
 
 
 class Dispatching:
-    """Sends what is due, never more at once than connections are open."""
+    """Sends what is due, never more at once than connections are open.
+
+    Channels do not wait for each other: each has connections of its own, and its own tick.
+    """
 
     def __init__(
         self,
@@ -59,26 +64,32 @@ class Dispatching:
     ) -> None:
         self._database = database
         self._library = library
-        self._providers = providers
         self._results = results
         self._clock = clock
         self._ids = ids
         self._metrics = metrics
         self._gatekeeper = Gatekeeper(library, clock)
-        self._free = {name: asyncio.Semaphore(p.connections) for name, p in providers.items()}
+        self._ways = {channel: Way(provider, clock) for channel, provider in providers.items()}
         self._sending: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
-    async def run_once(self, limit: int = BATCH) -> int:
+    async def run_once(self, limit: int = BATCH, channels: Collection[Channel] = ()) -> int:
         """Take a batch of due messages to their connections; returns how many were claimed.
 
-        Nothing is claimed while earlier results cannot be stored: what cannot be recorded
-        must not be sent.
+        Of these channels, or of all. Nothing is claimed for a channel whose provider rests, and
+        nothing at all while earlier results cannot be stored: what cannot be recorded must not
+        be sent.
         """
-        if self._results.stuck:
+        if self._results.stuck or self._stopping:
+            return 0
+        wanted = channels or self._ways
+        open_now = [channel for channel in wanted if not self._ways[channel].rests]
+        if not open_now:
             return 0
         token = self._ids.new()
+        narrowed = None if len(open_now) == len(self._ways) else open_now
         requests = await self._database.run(
-            Lane.RESULTS, lambda uow: self._claim(uow, token, limit)
+            Lane.RESULTS, lambda uow: self._claim(uow, token, limit, narrowed)
         )
         drafts = await self._render_all(requests)
         await self._put_aside([draft for draft in drafts if draft.stumbled])
@@ -86,8 +97,23 @@ class Dispatching:
         for draft in (draft for draft in drafts if not draft.stumbled):
             by_channel[draft.message.channel].append(draft)
         for channel, ready in by_channel.items():
-            await self._send_all(channel, ready, token)
+            await self._send_all(self._ways[channel], ready, token)
         return len(requests)
+
+    async def run_channel(self, channel: Channel) -> int:
+        """Like `run_once` for one channel; at least `BATCH` while there is more to do at once.
+
+        Of a provider nothing is known yet, or that has just rested, only as many are claimed
+        as it has connections: they may all come back.
+        """
+        way = self._ways[channel]
+        limit = BATCH if way.proven else min(way.connections, BATCH)
+        found = await self.run_once(limit, (channel,))
+        return BATCH if found >= limit and not way.rests else 0
+
+    def stop(self) -> None:
+        """Hand nothing more over; what was claimed is given back."""
+        self._stopping = True
 
     async def drain(self) -> None:
         """Wait for what is being sent, and record it."""
@@ -101,10 +127,12 @@ class Dispatching:
         if self._sending:
             await asyncio.wait(self._sending, timeout=LAST_WORDS)
 
-    def _claim(self, uow: UnitOfWork, token: str, limit: int) -> list[RenderRequest]:
+    def _claim(
+        self, uow: UnitOfWork, token: str, limit: int, channels: Collection[Channel] | None
+    ) -> list[RenderRequest]:
         """Lease due messages and read what they are rendered from."""
         now = self._clock.now()
-        messages = uow.messages.claim_due(now, limit, LEASE, token)
+        messages = uow.messages.claim_due(now, limit, LEASE, token, channels)
         if not messages:
             return []
         people = uow.contacts.load({message.contact_id for message in messages})
@@ -150,26 +178,41 @@ class Dispatching:
             return Draft(message, stumbled=True)
         return Draft(message, rendered)
 
-    async def _send_all(self, channel: Channel, drafts: list[Draft], token: str) -> None:
-        """Gate as many messages as connections are free, hand them over, and so on."""
-        free = self._free[channel]
+    async def _send_all(self, way: Way, drafts: list[Draft], token: str) -> None:
+        """Gate as many messages as connections are free, hand them over, and so on.
+
+        What is left when the provider closes, or this process stops, is given back.
+        """
         while drafts:
-            await free.acquire()
-            slots = 1
-            while slots < len(drafts) and not free.locked():
-                await free.acquire()
-                slots += 1
+            slots = await way.take(len(drafts))
+            if self._stopping or way.rests:
+                way.free(slots)
+                break
             chunk, drafts = drafts[:slots], drafts[slots:]
             try:
                 allowed = await self._judge(chunk, token)
             except BaseException:
-                _release(free, slots)
+                way.free(slots)
                 raise
-            _release(free, slots - len(allowed))
+            way.free(slots - len(allowed))
             for draft in allowed:
-                task = asyncio.create_task(self._send(channel, draft))
+                task = asyncio.create_task(self._send(way, draft))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
+            if allowed:
+                await way.known()
+        await self._give_back(drafts)
+
+    async def _give_back(self, drafts: Sequence[Draft]) -> None:
+        """Let go of claimed messages, so that they can be claimed again at once."""
+        changes = [
+            MessageChange(one.id, one.state, WAITING_STATES, reason=one.reason)
+            for one in (draft.message for draft in drafts)
+        ]
+        if changes:
+            await self._database.run(
+                Lane.RESULTS, lambda uow: uow.messages.apply(changes, self._clock.now())
+            )
 
     async def _judge(self, chunk: Sequence[Draft], token: str) -> list[Draft]:
         """Ask the gate; if that raises, about each message alone, so that one harms no other."""
@@ -195,25 +238,25 @@ class Dispatching:
                 Lane.RESULTS, lambda uow: put_aside(uow, messages, self._clock.now())
             )
 
-    async def _send(self, channel: Channel, draft: Draft) -> None:
+    async def _send(self, way: Way, draft: Draft) -> None:
         """Hand one message over and record its result; only then is its connection free."""
         try:
             if draft.rendered is not None:  # the gate lets only rendered drafts pass
-                await self._results.store(
-                    await self._result(channel, draft.message, draft.rendered)
-                )
+                result = await self._result(way, draft.message, draft.rendered)
+                way.learn(result.delivery)
+                await self._results.store(result)
         finally:
-            self._free[channel].release()
+            way.free(1)
 
-    async def _result(self, channel: Channel, message: Message, body: RenderedMessage) -> Result:
-        provider = self._providers[channel]
+    async def _result(self, way: Way, message: Message, body: RenderedMessage) -> Result:
+        provider = way.provider
         started_at = self._clock.now()
         delivery = await _handed_over(provider, message.id, body)
         outcome = delivery.outcome.value
         if delivery.outcome is DeliveryOutcome.RETRY:
             told = {"provider": provider.name, "code": delivery.code, "detail": delivery.detail}
             log.warning("a message was not taken and will be tried again", extra=told)
-        self._metrics.count("deliveries", channel=channel.value, outcome=outcome)
+        self._metrics.count("deliveries", channel=message.channel.value, outcome=outcome)
         return Result(
             message=message,
             locale=body.locale,
@@ -233,8 +276,3 @@ async def _handed_over(
     except Exception:
         log.exception("a provider raised", extra={"message_id": message_id})
         return Delivery(DeliveryOutcome.UNKNOWN, code="internal_error")
-
-
-def _release(semaphore: asyncio.Semaphore, slots: int) -> None:
-    for _ in range(slots):
-        semaphore.release()

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final, assert_never
 
 from orchestrator.domain.caps import longest, room_at
@@ -28,6 +29,7 @@ from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
 from orchestrator.domain.journey import channels_left
 from orchestrator.domain.messages import (
     WAITING_STATES,
+    HeldReason,
     Message,
     MessageState,
     NotSentReason,
@@ -165,7 +167,11 @@ class Gatekeeper:
         return step
 
     def _choose(self, draft: Draft, ground: _Ground) -> _Judged:
-        """The first channel of the step's order that is not refused; else the first refusal."""
+        """The first channel of the step's order that may be used now.
+
+        Where none may: the one whose cap has room first, else the first refusal. A channel that
+        may be used in a moment is waited for: another is no better than a short wait.
+        """
         message = draft.message
         step = self._step(message)
         others = [
@@ -174,11 +180,18 @@ class Gatekeeper:
             if other.step == message.step and other.id != message.id
         ]
         refused: _Judged | None = None
+        held: list[tuple[datetime, _Judged]] = []
         for channel in channels_left(step, others) or (message.channel,):
             judged = _Judged(self._verdict(message, channel, step, ground), channel)
-            if not isinstance(judged.verdict, Block):
-                return self._taken(draft, judged, ground)
-            refused = refused or judged
+            match judged.verdict:
+                case Block():
+                    refused = refused or judged
+                case Hold(until, HeldReason.CAP) if until > ground.now + GIVE_WAY:
+                    held.append((until, judged))
+                case _:
+                    return self._taken(draft, judged, ground)
+        if held:
+            return min(held, key=itemgetter(0))[1]
         return refused or _Judged(Block(NotSentReason.UNREACHABLE), message.channel)
 
     def _taken(self, draft: Draft, judged: _Judged, ground: _Ground) -> _Judged:

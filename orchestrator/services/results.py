@@ -127,10 +127,11 @@ def write_results(
     """Settle messages and wake their runs, all in one transaction."""
     now = clock.now()
     changed = uow.messages.apply([_change(result, now, draw()) for result in batch], now)
-    uow.messages.record_attempts([_attempt(result) for result in batch])
+    tried = [one for one in batch if one.delivery.outcome is not DeliveryOutcome.POSTPONED]
+    uow.messages.record_attempts([_attempt(result) for result in tried])
     woken = {
         result.message.enrolment_id
-        for result in batch
+        for result in tried
         if result.message.id in changed and result.delivery.outcome is not DeliveryOutcome.RETRY
     }
     uow.enrolments.wake(woken, now)
@@ -178,6 +179,12 @@ def _change(result: Result, now: datetime, draw: float) -> MessageChange:
                 return _failed(result, FailedReason.PROVIDER_ERROR.value)
             return MessageChange(
                 result.message.id, MessageState.QUEUED, _FROM_SENDING, not_before=again
+            )
+        case DeliveryOutcome.POSTPONED:
+            # As if it had never been claimed: due since when it was, with the tries it had.
+            before = result.message.attempts
+            return MessageChange(
+                result.message.id, MessageState.QUEUED, _FROM_SENDING, attempts=before
             )
         case _:
             assert_never(delivery.outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, case, func, or_, select, update
+from sqlalchemy import Select, bindparam, case, func, or_, select, true, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.domain.flows import MessageClass
@@ -46,7 +46,16 @@ FIELDS: Final = (
     M.provider_id,
     M.decision,
 )
-KEPT: Final = ("channel", "not_before", "sent_at", "provider", "provider_id", "locale", "decision")
+KEPT: Final = (
+    "channel",
+    "not_before",
+    "sent_at",
+    "provider",
+    "provider_id",
+    "locale",
+    "decision",
+    "attempts",
+)
 """Columns that a change without a value leaves as they are."""
 CHANGED: Final = (M.id, M.state, M.reason, *(M[name] for name in KEPT))
 DECIDED: Final = (M.id, M.decision)
@@ -55,8 +64,11 @@ FREED: Final = {"lease_until": None, "lease_token": None}
 
 
 @cache
-def claiming(dialect: str) -> ReturningUpdate[Any]:
-    """Lease up to `most` due messages of one `priority`, oldest first."""
+def claiming(dialect: str, *, narrowed: bool = False) -> ReturningUpdate[Any]:
+    """Lease up to `most` due messages of one `priority`, oldest first.
+
+    Narrowed, of the `channels` alone.
+    """
     due = message.alias("due")
     at = bindparam("at", type_=UtcDateTime())
     ids = (
@@ -66,6 +78,7 @@ def claiming(dialect: str) -> ReturningUpdate[Any]:
             due.c.priority == bindparam("of_priority"),
             due.c.not_before <= at,
             or_(due.c.lease_until.is_(None), due.c.lease_until <= at),
+            listed(dialect, due.c.channel, "channels") if narrowed else true(),
         )
         .order_by(due.c.not_before)
         .limit(bindparam("most"))

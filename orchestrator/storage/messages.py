@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -55,14 +55,23 @@ class SqlMessages:
         ordered = sorted(rows, key=lambda row: (row.enrolment_id, row.step, row.channel))
         return insert_new(self._connection, message, [_row(one, now) for one in ordered], M.id)
 
-    def claim_due(self, now: datetime, limit: int, lease: timedelta, token: str) -> list[Message]:
+    def claim_due(
+        self,
+        now: datetime,
+        limit: int,
+        lease: timedelta,
+        token: str,
+        channels: Collection[Channel] | None = None,
+    ) -> list[Message]:
         """Lease queued and held messages whose time has come, by priority, then age.
 
         One priority after the other, so that a million messages of a campaign do not have to
         be sorted to find the order confirmation that goes first.
         """
         found: list[Message] = []
-        claim = statements.claiming(self._connection.dialect.name)
+        dialect = self._connection.dialect.name
+        claim = statements.claiming(dialect, narrowed=channels is not None)
+        of = {} if channels is None else {"channels": listing(dialect, M.channel, channels)}
         for priority in self._connection.scalars(statements.priorities()).all():
             if len(found) == limit:
                 break
@@ -72,6 +81,7 @@ class SqlMessages:
                 "until": now + lease,
                 "by": token,
                 "most": limit - len(found),
+                **of,
             }
             rows = self._connection.execute(claim, values).all()
             found += sorted(map(_message, rows), key=lambda one: (one.not_before, one.id))

@@ -171,6 +171,56 @@ async def test_after_a_rejection_for_good_the_next_channel_is_tried(shop: Shop) 
     assert found == [("sms", "failed"), ("email", "sent")]
 
 
+CAPS = "policies:\n  default:\n    caps: {sms: SMS, email: EMAIL}\n"
+
+
+def capped(sms: str, email: str) -> str:
+    return CAPS.replace("SMS", sms).replace("EMAIL", email)
+
+
+async def thrice(shop: Shop, policies: str, step: str = BOTH) -> None:
+    """Three messages by SMS or email, an hour apart, to somebody who takes both."""
+    shop.publish(flows(flow("nudge", "cart.updated", step), policies=policies))
+    await consenting(shop, phone=PHONE)
+    for _ in range(3):
+        await shop.receive("cart.updated", ADA)
+        await shop.pass_time(hours=1)
+
+
+async def test_where_the_first_channels_cap_is_full_the_second_goes_now(shop: Shop) -> None:
+    await thrice(shop, capped("1 per day", "1 per week"))
+    found = [(m.channel.value, m.state.value) for m in shop.messages()]
+    assert found == [("sms", "sent"), ("email", "sent"), ("sms", "held")]
+
+
+@pytest.mark.parametrize(
+    ("sms", "email", "channel"),
+    [("1 per week", "1 per day", "email"), ("1 per day", "1 per week", "sms")],
+)
+async def test_where_all_caps_are_full_the_one_with_room_first_is_waited_for(
+    shop: Shop, sms: str, email: str, channel: str
+) -> None:
+    await thrice(shop, capped(sms, email))
+    waiting = shop.messages()[2]
+    began = START if channel == "sms" else START + timedelta(hours=1)
+    assert (waiting.channel.value, waiting.reason) == (channel, "cap")
+    assert waiting.not_before == began + timedelta(days=1)
+    await shop.pass_time(days=1)
+    assert [m.channel.value for m in shop.messages()] == ["sms", "email", channel]
+    assert {m.state.value for m in shop.messages()} == {"sent"}
+
+
+async def test_a_channel_free_in_a_moment_is_waited_for(shop: Shop) -> None:
+    await thrice(shop, capped("1 per day", "1 per week"))
+    shop.publish(
+        flows(flow("nudge", "cart.updated", BOTH), policies=capped("1 per day", "9 per day"))
+    )
+    shop.clock.moment = START + timedelta(days=1, seconds=-20)
+    await shop.receive("cart.updated", ADA)
+    await shop.settle()
+    assert [(m.channel.value, m.state.value) for m in shop.messages()][-1] == ("sms", "held")
+
+
 async def test_after_doubt_no_other_channel_is_tried(shop: Shop) -> None:
     shop.publish(flows(flow("nudge", "cart.updated", BOTH)))
     await consenting(shop, phone=PHONE)

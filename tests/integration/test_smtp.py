@@ -18,10 +18,11 @@ from orchestrator.channels.email import smtp
 from orchestrator.channels.email.smtp import SmtpProvider, smtp_provider
 from orchestrator.channels.email.smtp_connection import Timeouts
 from orchestrator.channels.email.smtp_replies import FULL_PAUSE, MEND_PAUSE
-from orchestrator.channels.failover import LONG_REST, REST, FailoverProvider
+from orchestrator.channels.failover import LONG_REST, REST, FailoverProvider, Pauses
 from orchestrator.channels.urls import read_provider_url
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import MessageId
+from orchestrator.observability import PrometheusMetrics
 from orchestrator.ports import Delivery, DeliveryOutcome, Provider, RenderedMessage
 from tests.integration.smtp_server import (
     DROP,
@@ -37,6 +38,7 @@ from tests.integration.smtp_server import (
 
 SENT, REJECTED = DeliveryOutcome.SENT, DeliveryOutcome.REJECTED
 RETRY, UNKNOWN = DeliveryOutcome.RETRY, DeliveryOutcome.UNKNOWN
+POSTPONED = DeliveryOutcome.POSTPONED
 SETTING = "ORCHESTRATOR_EMAIL_URL"
 ADA = "ada@example.com"
 PASSWORD = "s3cret/w@rd"
@@ -359,7 +361,7 @@ async def test_encryption_is_used_where_it_is_offered_and_done_without_elsewhere
     ],
 )
 async def test_a_server_without_tls_is_not_enough(
-    server: SmtpServer, caplog: pytest.LogCaptureFixture, options: str, account: str, detail: str
+    server: SmtpServer, options: str, account: str, detail: str
 ) -> None:
     provider = provider_of(server, options, account)
     delivery = await provider.send(number(1), mail())
@@ -367,7 +369,6 @@ async def test_a_server_without_tls_is_not_enough(
     assert (delivery.outcome, delivery.code) == (RETRY, "configuration")
     assert delivery.retry_after == MEND_PAUSE
     assert detail in (delivery.detail or "")
-    assert SETTING in caplog.text
     assert "AUTH" not in server.commands
     assert "MAIL" not in server.commands
 
@@ -405,9 +406,10 @@ async def test_a_wrong_password_is_the_operators_to_mend_and_tried_once(
     caplog.set_level(logging.DEBUG)
     async with SmtpServer(tls=certificates.context, login=("ada", "another")) as server:
         provider = provider_of(server, f"ca={certificates.ca_file}", f"ada:{ENCODED}@")
-        delivery = await provider.send(number(1), mail())
-        await provider.close()
-    assert (delivery.outcome, delivery.code) == (RETRY, "configuration")
+        chain = FailoverProvider([provider], Standing(), SETTING)
+        delivery = await chain.send(number(1), mail())
+        await chain.close()
+    assert (delivery.outcome, delivery.code) == (POSTPONED, "configuration")
     assert delivery.detail == "login refused: 535 5.7.8"
     assert server.commands.count("AUTH") == 1
     ours = [record for record in caplog.records if record.name.startswith("orchestrator")]
@@ -828,23 +830,85 @@ async def test_the_next_provider_is_never_asked_after(pair: Pair, outcome: Deliv
 async def test_a_try_broken_off_on_our_side_is_for_no_other_provider(pair: Pair, code: str) -> None:
     first, second, chain = pair
     first.answers = [failed(code, timedelta())]
-    assert (await chain.send(number(1), mail())).code == code
+    delivery = await chain.send(number(1), mail())
+    assert (delivery.outcome, delivery.code) == (POSTPONED, code)
+    assert delivery.retry_after == timedelta()
     assert second.asked == 0
 
 
 @pytest.mark.parametrize(
     ("code", "rest"), [("connect", REST), ("timeout", REST), ("configuration", LONG_REST)]
 )
-async def test_a_provider_that_failed_rests(pair: Pair, code: str, rest: timedelta) -> None:
-    first, second, chain = pair
+async def test_a_provider_that_failed_rests_ever_longer(
+    pair: Pair, code: str, rest: Pauses
+) -> None:
+    first, _, chain = pair
+    first.answers = [failed(code) for _ in range(8)]
+    pauses: list[timedelta] = []
+    for probe in range(1, 9):
+        await chain.send(number(probe), mail())
+        pauses.append(chain._resting[0].left())
+        first.clock.moment += pauses[-1] - timedelta(seconds=1)
+        assert (await chain.send(number(0), mail())).provider == "second"
+        assert first.asked == probe
+        first.clock.moment += timedelta(seconds=1)
+    assert pauses[:3] == [rest.first, rest.first * 2, rest.first * 4]
+    assert pauses[-1] == rest.longest
+    assert (await chain.send(number(9), mail())).provider == "first"
     first.answers = [failed(code)]
+    assert (await chain.send(number(10), mail())).provider == "second"
+    assert chain._resting[0].left() == rest.first
+
+
+async def test_failures_under_way_together_are_one(pair: Pair) -> None:
+    first, _, chain = pair
+    first.answers = [failed("connect") for _ in range(4)]
+    first.opened.clear()
+    sends = [asyncio.create_task(chain.send(number(count), mail())) for count in range(4)]
+    await asyncio.sleep(0)
+    first.opened.set()
+    await asyncio.gather(*sends)
+    assert first.asked == 4
+    assert chain._resting[0].left() == REST.first
+
+
+async def test_a_rest_is_told_once_when_it_begins_and_once_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, metrics = Standing(), PrometheusMetrics()
+    only = Scripted("only", clock, [failed("configuration") for _ in range(3)])
+    chain = FailoverProvider([only], clock, SETTING, metrics)
+    for _ in range(5):
+        await chain.send(number(1), mail())
+        await chain.send(number(2), mail())
+        clock.moment += LONG_REST.longest
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert SETTING in told[0]
+    assert "again" in told[1]
+    figures = metrics.exposition(None, clock.now()).decode()
+    assert 'provider_rests_total{code="configuration",provider="only"} 3.0' in figures
+
+
+async def test_what_says_nothing_about_the_message_is_no_try(pair: Pair) -> None:
+    first, second, chain = pair
+    first.answers, second.answers = [failed("configuration")], [failed("connect")]
+    delivery = await chain.send(number(1), mail())
+    assert (delivery.outcome, delivery.code) == (POSTPONED, "connect")
+    assert delivery.retry_after == REST.first
+    first.answers, second.answers = [], [failed("451")]
+    second.clock.moment += REST.first
+    assert (await chain.send(number(1), mail())).outcome is RETRY
+
+
+async def test_a_try_we_broke_off_neither_ends_a_rest_nor_prolongs_it(pair: Pair) -> None:
+    first, _, chain = pair
+    first.answers = [failed("connect"), failed("late"), failed("connect")]
     await chain.send(number(1), mail())
-    first.clock.moment += rest - timedelta(seconds=1)
-    await chain.send(number(2), mail())
-    assert first.asked == 1
-    first.clock.moment += timedelta(seconds=1)
-    assert (await chain.send(number(3), mail())).provider == "first"
-    assert second.asked == 2
+    first.clock.moment += REST.first
+    assert (await chain.send(number(1), mail())).outcome is POSTPONED
+    assert (await chain.send(number(1), mail())).provider == "second"
+    assert chain._resting[0].left() == REST.first * 2
 
 
 async def test_what_concerns_one_message_gives_nobody_rest(pair: Pair) -> None:
@@ -860,7 +924,7 @@ async def test_one_message_tries_a_rested_provider_and_the_others_wait() -> None
     only = Scripted("only", clock, [failed("connect")])
     chain = FailoverProvider([only], clock)
     await chain.send(number(1), mail())
-    clock.moment += REST
+    clock.moment += REST.first
     only.opened.clear()
     trying = asyncio.create_task(chain.send(number(2), mail()))
     await asyncio.sleep(0)
@@ -877,8 +941,8 @@ async def test_while_all_rest_a_message_waits_for_the_first_of_them(pair: Pair) 
     first.answers, second.answers = [failed("configuration")], [failed("connect")]
     await chain.send(number(1), mail())
     delivery = await chain.send(number(2), mail())
-    assert (delivery.outcome, delivery.code) == (RETRY, "resting")
-    assert delivery.retry_after == REST
+    assert (delivery.outcome, delivery.code) == (POSTPONED, "resting")
+    assert delivery.retry_after == REST.first
     assert (first.asked, second.asked) == (1, 1)
 
 
@@ -893,7 +957,7 @@ async def test_after_a_slow_failure_the_gate_looks_again_before_the_next(pair: P
     first, second, chain = pair
     first.takes, first.answers = timedelta(seconds=15), [failed("connect")]
     delivery = await chain.send(number(1), mail())
-    assert (delivery.outcome, delivery.retry_after) == (RETRY, timedelta())
+    assert (delivery.outcome, delivery.retry_after) == (POSTPONED, timedelta())
     assert second.asked == 0
     assert (await chain.send(number(1), mail())).provider == "second"
 

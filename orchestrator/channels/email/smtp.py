@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
 import ssl
@@ -26,8 +25,6 @@ from orchestrator.domain.identifiers import MessageId
 from orchestrator.domain.messages import FailedReason
 from orchestrator.ports import Delivery, DeliveryOutcome, RenderedMessage
 
-log = logging.getLogger(__name__)
-
 IDLE: Final = 30.0
 """Seconds after which an unused connection is closed; servers do it after minutes."""
 MOST_CARRIED: Final = 100
@@ -42,26 +39,28 @@ _HOSTNAME: Final = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{1,63}|\[[0
 
 
 class SmtpProvider:
-    """Hands mail to one server. `setting` is the variable that log lines tell to mend."""
+    """Hands mail to one server."""
 
     name = "smtp"
 
     def __init__(
         self,
         server: MailServer,
-        setting: str,
         connections: int = CONNECTIONS,
         timeouts: Timeouts | None = None,
     ) -> None:
         self.connections = connections
         self._server = server
-        self._setting = setting
         self._timeouts = timeouts or Timeouts()
         self._free = asyncio.Semaphore(connections)
         self._idle: dict[SmtpConnection, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def send(self, message_id: MessageId, message: RenderedMessage) -> Delivery:
+    async def send(
+        self,
+        message_id: MessageId,  # noqa: ARG002  # a mail bears its name in its headers
+        message: RenderedMessage,
+    ) -> Delivery:
         """Hand a mail over. The server's name for it is its provider_id, if it tells one."""
         envelope = envelope_of(message)
         if isinstance(envelope, Delivery):
@@ -69,17 +68,9 @@ class SmtpProvider:
         began = asyncio.get_running_loop().time()
         try:
             async with self._free:
-                delivery = await self._send(envelope, began)
+                return await self._send(envelope, began)
         except asyncio.CancelledError:  # before anything of the message could have left
             return interrupted(Stage.CONNECT, Trouble.CANCELLED)
-        if delivery.code == Trouble.CONFIGURATION:
-            log.error(
-                "mail cannot be handed over: check %s (%s)",
-                self._setting,
-                delivery.detail,
-                extra={"message_id": message_id},
-            )
-        return delivery
 
     async def close(self) -> None:
         """Let what is under way finish, then say goodbye on every connection."""
@@ -197,7 +188,7 @@ def smtp_provider(url: ProviderUrl) -> SmtpProvider:
         password=url.password,
         context=None if tls is Tls.NONE else _trust(url),
     )
-    return SmtpProvider(server, url.setting, url.connections())
+    return SmtpProvider(server, url.connections())
 
 
 def _tls(url: ProviderUrl) -> Tls:
