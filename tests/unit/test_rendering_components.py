@@ -64,6 +64,7 @@ GALLERY = """{% extends "shell.html" %}
 """
 ITEM = {"name": "Tea", "quantity": 2, "price": "14.50", "url": "https://northwind.example/tea"}
 PICTURED = {**ITEM, "name": "A map", "image": "https://cdn.northwind.example/map.png"}
+NAMELESS = {"name": " ", "url": "https://northwind.example/nameless"}
 HOSTILE = '"><script>alert(1)</script>{{ brand }}{% if %}\r\nBcc: x\u202e’ 🎉' + "x" * 200
 
 
@@ -113,7 +114,7 @@ def facts_of(name: str) -> dict[str, Any]:
         "nothing": [],
         "one item": [ITEM],
         "typical": example["items"],
-        "twelve items": [ITEM, PICTURED, {"name": None}] * 4,
+        "twelve items": [ITEM, PICTURED, NAMELESS] * 4,
         "hostile": [ITEM, hostile],
         "tame": [ITEM, {"name": "tame", "quantity": 3, "price": "9"}],
     }
@@ -220,6 +221,17 @@ def test_tables_are_layout_by_their_role_or_facts_by_their_headers() -> None:
         for comment in one.page.comments:
             for table_tag in re.findall(r"<table[^>]*>", comment):
                 assert 'role="presentation"' in table_tag
+
+
+def test_what_outlook_alone_reads_is_closed_in_order() -> None:
+    for one in every():
+        open_tags: list[str] = []
+        for closing, tag in re.findall(r"<(/?)(table|tr|td)\b", "".join(one.page.comments)):
+            if closing:
+                assert open_tags.pop() == tag, str(one)
+            else:
+                open_tags.append(tag)
+        assert open_tags == [], str(one)
 
 
 def _table(element: Element) -> Element:
