@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,11 +13,12 @@ from starlette.responses import HTMLResponse, Response
 from orchestrator.domain.flows import Channel, Flow, FlowBook, SendStep
 from orchestrator.flowfile.outline import outline_flow
 from orchestrator.ports import FlowTotals
-from orchestrator.services.journey_board import journey_figures, totals
+from orchestrator.services.journey_board import JourneyFigures, journey_figures, totals
 from orchestrator.services.samples import Sample, sample_of
 from orchestrator.web.pages import LOCALE
 from orchestrator.web.pages.drawing import Drawing
 from orchestrator.web.pages.frame import Frame, Visit
+from orchestrator.web.pages.recent import Recent
 from orchestrator.web.pages.words import CHANNELS, CLASSES, spaced
 from orchestrator.web.parts import WebParts
 
@@ -60,10 +61,13 @@ class JourneyPages:
         self._parts = parts
         self._frame = frame
         self._samples: dict[tuple[str, str, str, Channel], Sample] = {}
+        self._totals = Recent[Mapping[str, FlowTotals]]()
+        self._figures = Recent[JourneyFigures]()
 
     async def board(self, visit: Visit) -> Response:
         """Every journey of the live version as a card."""
-        found = await self._parts.database.query(lambda uow: totals(uow, visit.now))
+        query = self._parts.database.query
+        found = await self._totals.get("", lambda: query(lambda uow: totals(uow, visit.now)))
         book = visit.book
         cards = [
             _card(book, flow, found.get(flow.name, FlowTotals()))
@@ -76,10 +80,7 @@ class JourneyPages:
         book, flow = self._named(visit)
         if book is None or flow is None:
             return await self._missing(visit)
-        library = self._parts.library
-        figures = await self._parts.database.query(
-            lambda uow: journey_figures(uow, library, flow, visit.now)
-        )
+        figures = await self._counted(visit, flow)
         samples = await run_in_threadpool(self._samples_of, visit, flow)
         outline = outline_flow(book, flow.name)
         return await self._frame.page(
@@ -127,6 +128,14 @@ class JourneyPages:
         only = visit.request.path_params["look"]
         html = _SCHEME.sub(f"color-scheme: {only}", _DARK.sub(f"@media {look}", sample.html))
         return HTMLResponse(html, headers={"content-security-policy": _SAMPLE_POLICY})
+
+    async def _counted(self, visit: Visit, flow: Flow) -> JourneyFigures:
+        """The figures of a flow in the live version."""
+        library, query = self._parts.library, self._parts.database.query
+        return await self._figures.get(
+            f"{library.live()} {flow.name}",
+            lambda: query(lambda uow: journey_figures(uow, library, flow, visit.now)),
+        )
 
     def _named(self, visit: Visit) -> tuple[FlowBook | None, Flow | None]:
         name: str = visit.request.path_params["flow"]
