@@ -6,7 +6,7 @@ import random
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from orchestrator.bootstrap.databases import OpenDatabase, open_database
 from orchestrator.bootstrap.engine import Engine, assemble_engine
-from orchestrator.bootstrap.library import library_parts
+from orchestrator.bootstrap.library import library_parts, open_library
 from orchestrator.domain.flows import Channel, FlowBook
 from orchestrator.domain.identifiers import MessageId, VersionHash
 from orchestrator.ports import (
@@ -31,7 +31,9 @@ from orchestrator.ports import (
 from orchestrator.services.results import Result, Results
 from orchestrator.services.versions import VersionLibrary
 from orchestrator.settings import Settings
-from orchestrator.storage.scratch import ScratchDatabase
+from orchestrator.storage.engine import sqlite_file
+from orchestrator.storage.lock import DaemonLock
+from orchestrator.storage.scratch import InlineDatabase, ScratchDatabase
 
 _KEY: Final = SecretStr("links of a simulation lead nowhere")
 _CONNECTIONS: Final = 64
@@ -171,12 +173,21 @@ def open_world(start: datetime, keep_messages: int | None = 0) -> Iterator[Virtu
             yield VirtualWorld(settings, clock, opened, library, database, provider)
 
 
-def virtual_engine(
-    settings: Settings, opened: OpenDatabase, library: VersionLibrary, provider: Provider
-) -> Engine:
-    """An engine on a database of somebody's own, where nothing is sent."""
-    providers = dict.fromkeys(Channel, provider)
-    return assemble_engine(settings, opened, library, providers, Uncounted(), PromptResults)
+@contextmanager
+def open_in_virtual_time(
+    settings: Settings, clock: VirtualClock, seed: int, provider: Provider
+) -> Iterator[Engine]:
+    """An engine in virtual time on a configured database, where nothing is sent.
+
+    Raises AlreadyRunning while a daemon works on that SQLite file, ConfigurationError.
+    """
+    file = sqlite_file(settings.database_url.get_secret_value())
+    ids = VirtualIds(clock, seed)
+    alone = DaemonLock(file) if file else nullcontext()
+    with alone, open_database(settings, clock, ids, InlineDatabase) as opened:
+        library = open_library(settings, opened)
+        providers = dict.fromkeys(Channel, provider)
+        yield assemble_engine(settings, opened, library, providers, Uncounted(), PromptResults)
 
 
 def _settings(folder: Path) -> Settings:

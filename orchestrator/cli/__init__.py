@@ -16,6 +16,7 @@ from orchestrator.cli import (
     consent,
     contacts,
     db,
+    demo,
     events,
     flows,
     messages,
@@ -43,6 +44,7 @@ program.command("explain")(flows.explain)
 program.command("preview")(preview.preview)
 program.command("apply")(apply.apply)
 program.command("trigger")(trigger.trigger)
+program.command("demo")(demo.demo)
 program.command("retry")(messages.retry)
 program.add_typer(messages.app, name="messages")
 program.add_typer(contacts.app, name="contacts")

@@ -9,6 +9,7 @@ from typing import Final
 from orchestrator.bootstrap.engine import Engine
 from orchestrator.bootstrap.virtual import VirtualClock
 from orchestrator.daemon.ticks import SHORT, worker_ticks
+from orchestrator.ports import DueCounts
 from orchestrator.schedule import Tick
 
 MOST_ROUNDS: Final = 1_000
@@ -19,6 +20,11 @@ EVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 NextLook = Callable[[datetime], datetime | None]
 """When, after a moment, segments are to be looked at though nothing falls due; None: never."""
+
+
+def never(_now: datetime) -> datetime | None:
+    """Segments are looked at only where something falls due."""
+    return None
 
 
 class NeverRests(Exception):
@@ -33,10 +39,18 @@ class VirtualDaemon:
     until they find nothing more.
     """
 
-    def __init__(self, engine: Engine, clock: VirtualClock, next_look: NextLook) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: VirtualClock,
+        next_look: NextLook = never,
+        slowest: timedelta = timedelta(),
+    ) -> None:
+        """With `slowest` the slow ticks run no more often than that: they may always be late."""
         self._engine = engine
         self._clock = clock
         self._next_look = next_look
+        self._slowest = slowest
         ticks = worker_ticks(engine)
         self._quick = [tick for tick in ticks if tick.every <= SHORT]
         self._slow = [tick for tick in ticks if tick.every > SHORT]
@@ -52,18 +66,21 @@ class VirtualDaemon:
             await self._work()
 
     async def _work(self) -> None:
+        """Run the quick ticks that have something to do, until none has."""
         for _ in range(MOST_ROUNDS):
-            if not self._anything_due():
+            due = self._due()
+            if not _anything(due):
                 return
             for tick in self._quick:
-                await tick.run()
-            await self._engine.dispatching.drain()
+                if _concerns(tick, due) and await tick.run():
+                    await self._engine.dispatching.drain()
+                    due = self._due()
         raise NeverRests(f"there is always something to do at {self._clock.moment}")
 
     async def _run_if_due(self, tick: Tick) -> int:
         now = self._clock.moment
         last = self._ran_at.get(tick.name)
-        if last is not None and now < last + tick.every:
+        if last is not None and now < last + max(tick.every, self._slowest):
             return 0
         self._ran_at[tick.name] = now
         total = found = await tick.run()
@@ -72,10 +89,9 @@ class VirtualDaemon:
             total += found
         return total
 
-    def _anything_due(self) -> bool:
+    def _due(self) -> DueCounts:
         with self._engine.database.read() as uow:
-            due = uow.due_counts(self._clock.moment)
-        return bool(due.events or due.enrolments or due.messages)
+            return uow.due_counts(self._clock.moment)
 
     def next_stop(self) -> datetime | None:
         """The next moment at which there is work; None if nothing will ever fall due."""
@@ -97,3 +113,14 @@ class VirtualDaemon:
         """Go to a moment, never back, and work there."""
         self._clock.moment = max(self._clock.moment, moment)
         await self.settle()
+
+
+def _anything(due: DueCounts) -> bool:
+    return bool(due.events or due.enrolments or due.messages)
+
+
+def _concerns(tick: Tick, due: DueCounts) -> bool:
+    """Whether what is due is a tick's work; of one that is not known here, always."""
+    verb = tick.name.partition(" ")[0]
+    counts = {"hear": due.events, "advance": due.enrolments, "dispatch": due.messages}
+    return counts.get(verb, 1) > 0

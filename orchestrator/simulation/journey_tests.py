@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 
@@ -27,8 +27,6 @@ from orchestrator.domain.journey_tests import (
     compared,
 )
 from orchestrator.domain.messages import Message, MessageState
-from orchestrator.flowfile import load_text
-from orchestrator.flowfile.earlier_policy import with_earlier_policy
 from orchestrator.ports import LinkClaims, MessageFilter
 from orchestrator.services.consent import Visit
 from orchestrator.services.entering import Door
@@ -38,6 +36,7 @@ from orchestrator.services.versions import Candidate
 from orchestrator.simulation.driver import NeverRests, VirtualDaemon
 from orchestrator.simulation.looks import looks_for
 from orchestrator.simulation.people import event_of, place_person
+from orchestrator.simulation.policies import earlier
 
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """When the shop of a test was set up: nobody was there yet."""
@@ -105,15 +104,9 @@ async def set_up(world: VirtualWorld, candidate: Candidate) -> None:
     """Publish, take the first look at everything there is, and remember that."""
     engine = world.engine()
     publish(world.database, world.library, candidate, "test", world.clock)
-    await VirtualDaemon(engine, world.clock, lambda _now: None).settle()
+    await VirtualDaemon(engine, world.clock).settle()
     world.library.renderer(world.library.live())
     world.database.keep()
-
-
-def earlier(candidate: Candidate) -> Candidate:
-    """The candidate with another privacy policy: the one before."""
-    text = with_earlier_policy(candidate.source, candidate.name) or candidate.source
-    return replace(candidate, source=text, book=load_text(text, candidate.name).book)
 
 
 class _Performance:

@@ -11,7 +11,7 @@ from orchestrator.domain.flows import FlowBook, SegmentTrigger
 from orchestrator.domain.turning import watched_spans
 from orchestrator.ports import Database, UnitOfWork
 from orchestrator.services.audiences import EVERY
-from orchestrator.simulation.driver import NextLook
+from orchestrator.simulation.driver import NextLook, never
 
 AFTER: Final = timedelta(seconds=1)
 """How long after its moment a change is looked for: `<` holds only then."""
@@ -25,7 +25,7 @@ def looks_for(book: FlowBook, database: Database) -> NextLook:
     if not any(
         isinstance(one, SegmentTrigger) for flow in book.flows.values() for one in flow.triggers
     ):
-        return lambda _now: None
+        return never
     spans = watched_spans(book)
     if spans is None:
         return lambda now: now + OFTEN
