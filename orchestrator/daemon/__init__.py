@@ -12,6 +12,7 @@ from typing import Final
 
 from orchestrator.bootstrap.application import App, login_link
 from orchestrator.daemon.edits import Edits, Say
+from orchestrator.daemon.supervision import orphaned
 from orchestrator.daemon.ticks import web_ticks, worker_ticks
 from orchestrator.daemon.web import Server, listen, server_of
 from orchestrator.schedule import Tick, Ticks
@@ -63,6 +64,8 @@ async def serve(app: App, role: Role, say: Say) -> int:
         recover(app.database, app.clock)
     ticks = Ticks(tick_table(app, role, edits))
     stopping = asyncio.create_task(stop.wait(), name="signal")
+    orphan = asyncio.create_task(orphaned(), name="parent")
+    orphan.add_done_callback(lambda _: stop.set())
     server = None
     if listener is not None:
         server = await _start_web(app, listener, ticks, say)
@@ -72,6 +75,7 @@ async def serve(app: App, role: Role, say: Say) -> int:
         say("This worker is at work; it publishes nothing and answers no requests.")
         await stopping
     stopping.cancel()
+    orphan.cancel()
     await _drain(app, server, ticks)
     return 0
 

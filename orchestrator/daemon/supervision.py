@@ -1,9 +1,15 @@
-"""Several worker processes under one parent, which starts those that die again."""
+"""Several worker processes under one parent, which starts those that die again.
+
+A worker whose parent is gone finishes what it has begun and ends: whoever starts a new parent
+would otherwise have twice as many.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +19,11 @@ log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
 """Seconds before a worker that died is started again."""
+LOOK: Final = 1.0
+"""Seconds between looks at whether the parent lives, where the system does not tell."""
+PARENT: Final = "_ORCHESTRATOR_PARENT"
+"""The environment variable by which a worker knows its parent's process id."""
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2), Linux
 
 
 async def supervise(command: Sequence[str], processes: int) -> int:
@@ -32,8 +43,9 @@ async def supervise(command: Sequence[str], processes: int) -> int:
 
 async def _keep(command: Sequence[str], stop: asyncio.Event) -> int:
     stopping = asyncio.create_task(stop.wait())
+    environment = {**os.environ, PARENT: str(os.getpid())}
     while not stop.is_set():
-        process = await asyncio.create_subprocess_exec(*command)
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
         ended = asyncio.create_task(process.wait())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
@@ -53,3 +65,27 @@ async def _keep(command: Sequence[str], stop: asyncio.Event) -> int:
 def command_of_worker() -> list[str]:
     """One worker, as this very program."""
     return [sys.argv[0], "run", "--only", "worker"]
+
+
+async def orphaned() -> None:
+    """Return when the parent that started this worker is gone; never, where there is none.
+
+    On Linux the kernel also sends SIGTERM at that moment, which ends the wait for the next look.
+    """
+    told = os.environ.get(PARENT, "")
+    if not told.isdigit():
+        await asyncio.Event().wait()
+    _ask_for_sigterm()
+    # Whoever adopts an orphan has another process id; nothing tells of that.
+    while os.getppid() == int(told):  # noqa: ASYNC110
+        await asyncio.sleep(LOOK)
+    log.warning("the parent of this worker is gone: it finishes what it has begun and ends")
+
+
+def _ask_for_sigterm() -> None:
+    """SIGTERM at the parent's death, where the system knows that (prctl(2))."""
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        except (OSError, AttributeError):
+            log.debug("the system tells nothing of a parent's death; it is looked for")
