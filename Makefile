@@ -13,7 +13,7 @@ PYTEST := $(PY) -m pytest
 # Two cores are the measure; a file's tests stay together, so that a module's fixtures are made once.
 SPREAD := -n 2 --dist loadfile
 BROWSER := tests/browser
-CODE := $(wildcard orchestrator tests bench hatch_build.py)
+CODE := $(wildcard orchestrator tests bench docs/pictures/take.py hatch_build.py)
 
 # The first Python that is new enough and can make virtual environments. Asked only when .venv is made.
 define find_python
@@ -63,6 +63,10 @@ browser: $(VENV)/dev.stamp ## what the tests look at pages with
 .PHONY: bench
 bench: $(VENV)/bench.stamp ## measure, beside baselines; WHAT=engine for one thing
 	$(PY) -m bench $(WHAT)
+
+.PHONY: pictures
+pictures: $(VENV)/run.stamp ## take the README's pictures anew; needs Chromium or Google Chrome
+	$(PY) docs/pictures/take.py
 
 .PHONY: lock
 lock: ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 takes newer releases
