@@ -22,9 +22,10 @@ from orchestrator.domain.events import ConsentAnswer, ContactFields, IncomingEve
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, MessageId
 from orchestrator.domain.messages import Message
-from orchestrator.ports import Delivery, DeliveryOutcome, MessageFilter, RenderedMessage
+from orchestrator.ports import Delivery, DeliveryOutcome, MessageFilter, Provider, RenderedMessage
 from orchestrator.services.publishing import publish
 from orchestrator.settings import Settings
+from tests.integration.twilio_server import TOKEN as TWILIO_TOKEN
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -185,19 +186,24 @@ class Shop:
 
 
 @contextmanager
-def open_shop(folder: Path, database_url: str, flows: str = BRAND + CART) -> Iterator[Shop]:
-    """A shop with its flows live."""
+def open_shop(
+    folder: Path, database_url: str, flows: str = BRAND + CART, sms: Provider | None = None
+) -> Iterator[Shop]:
+    """A shop with its flows live; text messages go to `sms`, if there is one."""
     settings = Settings(
         _env_file=None,
         bind="127.0.0.1:8000",
         database_url=SecretStr(database_url),
         secret_key=(SecretStr("tests sign with this key"),),
         suppression_key=SecretStr("tests hash with this key"),
+        webhook_secrets={"twilio": (SecretStr(TWILIO_TOKEN),)},
     )
     clock = SteppingClock()
     provider = RecordingProvider()
     with open_database(settings, clock) as opened:
-        app = assemble(settings, opened, dict.fromkeys(Channel, provider))
+        providers: dict[Channel, Provider] = dict.fromkeys(Channel, provider)
+        providers[Channel.SMS] = sms or provider
+        app = assemble(settings, opened, providers)
         shop = Shop(app, clock, provider, folder)
         shop.publish(flows)
         yield shop
