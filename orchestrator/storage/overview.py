@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Label, func, literal, or_, sel
 from sqlalchemy.sql import Select
 
 from orchestrator.domain.contacts import Contact
+from orchestrator.domain.enrolments import EndReason
 from orchestrator.domain.identifiers import ContactId, VersionHash
 from orchestrator.domain.messages import MessageState
 from orchestrator.domain.passages import Place
@@ -48,7 +49,8 @@ class SqlOverview:
         self, flow: str, since: datetime, *, with_sends: bool
     ) -> list[tuple[VersionHash, Place]]:
         """Where the runs of a flow that entered since then stand or ended."""
-        completed = (E.ended_at.is_not(None) & E.step.is_(None)).label("completed")
+        # Whoever left before the first step stands at none either.
+        completed = func.coalesce(E.end_reason == EndReason.COMPLETED.value, False).label("done")
         sends = _sends_of_a_run() if with_sends else literal(None).label("sends")
         runs = (
             select(E.version, E.step, completed, sends)

@@ -52,15 +52,17 @@ def test_totals_count_who_is_inside_and_what_the_window_saw(
 def test_places_tell_where_runs_stand_after_which_sends(
     world: World, database: SqlDatabase, clock: SteppingClock
 ) -> None:
-    people = [world.contact(f"p{number}@example.com") for number in range(4)]
+    people = [world.contact(f"p{number}@example.com") for number in range(5)]
     world.run(people[0], entered_at=clock.now() - timedelta(days=31))
     waiting, done = world.run(people[1], step="pause"), world.run(people[2])
     world.run(people[3])
+    left = world.run(people[4])
     for step in ("first", "second"):
         world.message(waiting, step=step)
     with database.transaction() as unit:
         over = EnrolmentUpdate(done.id, None, None, None, {}, clock.now(), EndReason.COMPLETED)
         unit.enrolments.save([over])
+        unit.enrolments.end([left.id], EndReason.EXITED, clock.now())
     with database.read() as unit:
         places = unit.overview.places("cart", clock.now() - MONTH, with_sends=True)
         without = unit.overview.places("cart", clock.now() - MONTH, with_sends=False)
@@ -69,7 +71,7 @@ def test_places_tell_where_runs_stand_after_which_sends(
     assert {place for _, place in places} == {
         Place("pause", completed=False, sent=frozenset({"first", "second"}), runs=1),
         Place(None, completed=True, sent=nothing, runs=1),
-        Place(None, completed=False, sent=nothing, runs=1),
+        Place(None, completed=False, sent=nothing, runs=2),
     }
     assert {place.sent for _, place in without} == {nothing}
     assert {version for version, _ in places} == {"v1"}
