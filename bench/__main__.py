@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import claims, engine, profile, waiting, webhooks
+from bench import claims, engine, profile, rendering, waiting, webhooks
 from bench.processes import machine
 
 MEASUREMENTS: dict[str, Callable[[], None]] = {
     "engine": engine.main,
     "profile": profile.main,
+    "render": rendering.main,
     "webhooks": webhooks.main,
     "waiting": waiting.main,
     "claims": claims.main,

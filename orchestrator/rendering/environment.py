@@ -60,6 +60,9 @@ _ARITHMETIC: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "%": operator.mod,
 }
 
+_RECORDS: Final = frozenset({Facts, dict})
+"""What a template may ask for a field at once; `dict` is what it writes as `{...}` itself."""
+
 
 class _Loader(BaseLoader):
     def __init__(self, sources: Mapping[str, str]) -> None:
@@ -156,28 +159,28 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A record answers with its fields alone, none with none, the rest by the sandbox."""
+        if type(obj) in _RECORDS:
+            try:
+                return obj[attribute]
+            except KeyError:
+                pass
         if isinstance(obj, Facts):
-            found = obj.get(attribute, obj)  # no record holds itself
-            return self._field(obj, attribute) if found is obj else found
-        if obj is None:
-            return None
-        return super().getattr(obj, attribute)
+            return self._field(obj, attribute)
+        return None if obj is None else super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """As `getattr`, for `record["field"]`."""
         if isinstance(obj, Facts):
             return self._field(obj, argument)
-        if obj is None:
-            return None
-        return super().getitem(obj, argument)
+        return None if obj is None else super().getitem(obj, argument)
 
     def _field(self, record: Facts, name: Any) -> Any:
         try:
             return record[name]
         except (KeyError, TypeError):
-            return (
-                None if record.open_ended else self.undefined(hint=advice(name, record), name=name)
-            )
+            if record.open_ended:
+                return None
+            return self.undefined(hint=advice(name, record), name=name)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """A short list by type; methods that pad, format or encode are not on it."""

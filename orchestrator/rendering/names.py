@@ -90,7 +90,7 @@ def shaped(values: Mapping[str, Any] | None, record: Record) -> Facts:
         if name in record.fields:
             facts[name] = _value(value, record.fields[name])
         elif open_ended:
-            facts[name] = _loose(value)
+            facts[_clean(name)] = _loose(value)
     return facts
 
 

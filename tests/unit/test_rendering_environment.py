@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import nodes
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.expressions.shapes import Kind, Record
 from orchestrator.domain.expressions.vocabulary import EVENT
 from orchestrator.rendering.environment import MessageEnvironment
 from orchestrator.rendering.limits import MAX_OUTPUT
-from orchestrator.rendering.names import number, shaped
+from orchestrator.rendering.names import BRAND, number, shaped
 
 FACTS = {
     "event": {
@@ -98,6 +99,88 @@ def test_a_mistake_names_template_line_and_cause(source: str, line: int, message
         render(source)
     assert (failure.value.template, failure.value.line) == ("page.html", line)
     assert message in failure.value.message
+
+
+COMPONENTS = """
+{% macro shout(words, mark="!") %}<b>{{ words }}{{ mark }}</b>{% endmacro %}
+{% macro rule() %}<hr>{% endmacro %}
+{% macro rows(items) %}{% for item in items %}<i>{{ item.name }}</i>{% endfor %}{% endmacro %}
+{% macro box(words) %}[{{ caller() if caller is defined else words }}]{% endmacro %}
+{% macro link(url) %}{{ url|strict }}{% endmacro %}
+"""
+
+
+def strict(url: object) -> str:
+    if not str(url).startswith("https:"):
+        raise ValueError(f"{url} is no address")
+    return str(url)
+
+
+def with_components(source: str) -> tuple[MessageEnvironment, str]:
+    environment = MessageEnvironment(
+        {"components.html": COMPONENTS, "page.html": source},
+        escaping=True,
+        names={"brand": shaped({"name": "A & B"}, BRAND), "locale": "fi"},
+        filters={"strict": strict},
+        baked={"theme": {"accent": "#0b5a7a"}},
+    )
+    environment.use("components.html")
+    facts = {"event": shaped(FACTS["event"], EVENT), "brand": "shadowed", "shout": "a step's name"}
+    return environment, environment.rendered(environment.compiled("page.html"), facts)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("{{ shout('a < b') }}", "<b>a &lt; b!</b>"),
+        (
+            "{{ shout(event.items[0].name, mark='?') }}",
+            "<b>Tea &amp; &lt;b&gt;honey&lt;/b&gt;?</b>",
+        ),
+        ("{{ rule() }}{{ shout(words='x') }}", "<hr><b>x!</b>"),
+        ("{{ rows(event.items) }}{{ rows([{'name': '<'}]) }}", None),
+        ("{% call box() %}{{ shout('in') }}{% endcall %}{{ box('out') }}", "[<b>in!</b>][out]"),
+        ("{% for shout in [1, 2] %}{{ shout }}{% endfor %}", "12"),
+        ("{% macro shout(words) %}own {{ words }}{% endmacro %}{{ shout('x') }}", "own x"),
+        ("{{ brand.name }} {{ locale }} {{ theme.accent }}", "A &amp; B fi #0b5a7a"),
+        ("{% set brand = {'name': 'mine'} %}{{ brand.name }}", "mine"),
+        ("{{ brand.logo.dark }}[{{ none }}]", "[]"),
+        ("{{ _('50 %% off %(what)s', what='<tea>') }}", "50 % off &lt;tea&gt;"),
+        ("{{ {'name': 'x', 'items': 'y'}.items }}", "y"),
+    ],
+)
+def test_what_is_settled_beforehand_reads_as_if_it_were_not(
+    source: str, wanted: str | None
+) -> None:
+    _, text = with_components(source)
+    assert text == (wanted or "<i>Tea &amp; &lt;b&gt;honey&lt;/b&gt;</i><i>&lt;</i>")
+
+
+def test_a_component_that_fails_is_told_with_the_line_that_calls_it() -> None:
+    for argument in ("'javascript:1'", "event.items[0].name"):
+        with pytest.raises(RenderFailed, match="is no address") as failure:
+            with_components("\n\n{{ link(" + argument + ") }}")
+        assert (failure.value.template, failure.value.line) == ("page.html", 3)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(1000) %}{{ rows(" + "+".join(["event.items"] * 30) + ") }}{% endfor %}",
+        "{% for a in range(500) %}" + "{{ shout(a) }}" * 40 + "{% endfor %}",
+    ],
+)
+def test_components_draw_on_the_allowance_of_the_template_that_calls_them(source: str) -> None:
+    with pytest.raises(RenderFailed, match="too much"):
+        with_components(source)
+
+
+def test_constants_leave_nothing_to_do_for_a_message() -> None:
+    source = "{{ shout('a') }}{{ _('Total') }}{{ brand.name }}{{ rule() }}"
+    environment, _ = with_components(source)
+    (output,) = environment.parse(source).body
+    assert isinstance(output, nodes.Output)
+    assert all(isinstance(one, nodes.Const) for one in output.nodes)
 
 
 GROWING = (
@@ -224,6 +307,13 @@ def test_every_known_field_exists_whatever_an_event_brings(event: dict[str, Any]
     assert set(facts) == set(EVENT.fields)
     for item in facts["items"]:
         assert item["price"] is None or item["price"].is_finite()
+
+
+def test_texts_hold_no_control_characters_but_tabs_and_line_ends() -> None:
+    noisy = {"text": "a\x00\x1eb\tc\nd\u2028", "data": {"k\x1c": ["\x7fx"]}}
+    facts = shaped(noisy, EVENT)
+    assert facts["text"] == "ab\tc\nd"
+    assert facts["data"] == {"k": ("x",)}
 
 
 def test_an_open_group_keeps_what_it_was_given() -> None:

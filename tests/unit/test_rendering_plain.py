@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import pairwise, zip_longest
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.rendering.plain import WIDTH, to_line, to_text, verbatim
+from orchestrator.rendering.plain import WIDTH, flowed, settled, to_line, to_text, verbatim
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,41 @@ def test_data_never_makes_a_line_or_a_tag_of_its_own(name: str, title: str) -> N
 def test_control_characters_in_data_vanish(noise: str) -> None:
     text = to_text(f"<p>a{escape(noise)}b</p>")
     assert text in {"ab\n", "a b\n"}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["<h1>", "</h1>\n<p>two <b>", "</b></p>"],
+        ['<p><a href="', '">', "</a></p>"],
+        ['<p class="x', '">a<br>', "</p><ul>\n<li>", "</li></ul>"],
+        ["<td>a</td><td>", "</td>", '<img alt="', '"><hr>'],
+        ["<!-- ", "<p> --><p>5 < 6 ", "</p>"],
+        ["<style>p {", "} <b></style><p>", "</p>"],
+        [],
+        [""],
+    ],
+)
+def test_tags_settled_beforehand_read_as_tags_settled_in_the_message(pieces: list[str]) -> None:
+    facts = ["a fact", "&lt;another&gt;", "3"]
+    assert len(settled(pieces)) == len(pieces)
+    assert flowed(_filled(settled(pieces), facts)) == to_text(_filled(pieces, facts))
+
+
+def _filled(pieces: list[str], facts: list[str]) -> str:
+    return "".join(
+        piece + fact for piece, fact in zip_longest(pieces, facts[: len(pieces) - 1], fillvalue="")
+    )
+
+
+def test_a_template_cannot_write_the_marks_itself() -> None:
+    assert settled(["a\x1eb", "\x00c\x1d"]) == ["ab", "c"]
+
+
+@given(st.lists(st.sampled_from(["word", "x" * 40, "https://a.example/" + "y" * 90, "-"])))
+def test_wrapping_loses_no_word_and_breaks_only_where_it_must(parts: list[str]) -> None:
+    lines = to_text("<p>" + " ".join(parts) + "</p>").splitlines()
+    assert " ".join(lines).split() == parts
+    for line, following in pairwise(lines):
+        assert len(line) + 1 + len(following.split()[0]) > WIDTH
+        assert len(line) <= WIDTH or len(line.split()) == 1
