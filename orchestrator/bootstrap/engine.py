@@ -80,7 +80,7 @@ def assemble_engine(
         clicks=Clicks(database, clock, ids),
         letters=Letters(database, library),
         replies=replies,
-        enrolling=Enrolling(database, library, clock, ids),
+        enrolling=Enrolling(database, library, clock, ids, metrics),
         segments=Segments(database, library, clock, ids),
         notices=Notices(database, library, clock, ids),
         moving=Moving(database, library, clock),

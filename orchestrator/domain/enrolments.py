@@ -24,7 +24,7 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewEnrolment:
-    """A run to insert."""
+    """A run to insert. Its waits count from `entered_at`: when what let it in was received."""
 
     id: EnrolmentId
     flow: str
@@ -35,8 +35,11 @@ class NewEnrolment:
     event_id: EventId | None
     step: str | None
     entered_at: datetime
-    due_at: datetime
+    due_at: datetime | None
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    step_started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class LastEntry:
     entry: int
     entered_at: datetime
     live: bool
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 from orchestrator.domain.consent import ConsentState, permission
@@ -21,6 +22,26 @@ _SHOWN: Final = {
     "bounced": frozenset({MessageState.BOUNCED}),
 }
 """What a send step says of its messages, by the states in which it is true of one."""
+
+
+class Unread(Mapping[str, Any]):
+    """A mapping that is made when somebody first looks into it: most steps ask for no names."""
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Mapping[str, Any]:
+        return self._make()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 def contact_names(

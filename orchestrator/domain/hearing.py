@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from orchestrator.domain.events import CANONICAL_TYPES, Event
@@ -19,7 +20,7 @@ from orchestrator.domain.flows import (
     Step,
     WaitForStep,
 )
-from orchestrator.domain.journey import HEARD, Situation
+from orchestrator.domain.journey import HEARD, Situation, standing
 from orchestrator.domain.purchases import completes
 from orchestrator.domain.timing import after
 
@@ -46,7 +47,7 @@ class Heard:
 def hear(situation: Situation, event: Event) -> Heard:
     """Whether an event ends a run, or wakes it from what it waits for."""
     flow = situation.flow
-    current = _standing_at(situation)
+    current, began = standing(situation, event.received_at)
     on_condition = isinstance(current, WaitForStep) and current.condition is not None
     if exits_on(situation, event):
         return Heard(exits=True)
@@ -54,7 +55,7 @@ def hear(situation: Situation, event: Event) -> Heard:
     if event.type in awaited_types(flow):
         known = replace(situation.enrolment, outputs=outputs or situation.enrolment.outputs)
         knowing = replace(situation, enrolment=known)
-        outputs = _note_awaited(knowing, event, with_event(knowing, event)) or outputs
+        outputs = _note_awaited(knowing, event, current, began) or outputs
     awaited = outputs is not None and isinstance(current, WaitForStep)
     return Heard(wakes=on_condition or awaited, outputs=outputs)
 
@@ -77,12 +78,6 @@ def _note_engagement(situation: Situation, event: Event) -> dict[str, Any] | Non
     before = outputs.get(str(step))
     known = dict(before) if isinstance(before, Mapping) else {}
     return None if known.get(word) is True else {**outputs, str(step): {**known, word: True}}
-
-
-def _standing_at(situation: Situation) -> Step | None:
-    """The step a run stands at: one that has just been entered, at its first."""
-    name = situation.enrolment.step or situation.flow.first
-    return situation.flow.program.get(name) if name else None
 
 
 def awaited_types(flow: Flow) -> frozenset[str]:
@@ -124,24 +119,26 @@ def matches(match: EventMatch, event: Event, scope: Facts) -> bool:
     return holds(match.where, scope)
 
 
-def _note_awaited(situation: Situation, event: Event, scope: Facts) -> dict[str, Any] | None:
-    """The run's outputs with the awaited event noted, or None if it is of no interest."""
+def _note_awaited(
+    situation: Situation, event: Event, current: Step | None, began: datetime
+) -> dict[str, Any] | None:
+    """The run's outputs with the awaited event noted, or None if it is of no interest.
+
+    `current` is where the run stood when the event came, since `began`.
+    """
     outputs = situation.enrolment.outputs
+    scope = with_event(situation, event)
     known = outputs.get(HEARD, {})
     new = {
         step.id: event.id
         for step in situation.flow.program.values()
         if isinstance(step, WaitForStep)
         and step.id not in known
-        and _counts(step, situation, event)
+        and (
+            event.received_at <= after(step.within, began, situation.zone)
+            if step is current
+            else step.since is Since.ENTRY
+        )
         and any(matches(match, event, scope) for match in step.events)
     }
     return {**outputs, HEARD: {**known, **new}} if new else None
-
-
-def _counts(step: WaitForStep, situation: Situation, event: Event) -> bool:
-    """Whether an event comes neither before its time nor, at the step itself, after it."""
-    if step is not _standing_at(situation):
-        return step.since is Since.ENTRY
-    began = situation.enrolment.step_started_at or situation.enrolment.entered_at
-    return event.received_at <= after(step.within, began, situation.zone)

@@ -74,10 +74,15 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSend:
-    """A message to queue; the gate may still choose a later channel of the step."""
+    """A message to queue; the gate may still choose a later channel of the step.
+
+    `due_at` is what its lateness counts from: when the run came to the step, or, on another
+    channel, when the one before had failed.
+    """
 
     step: SendStep
     channel: Channel
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,12 @@ class _Walk:
     def scope(self) -> Facts:
         return self.situation.scope(self.outputs)
 
-    def go(self, target: str | None) -> None:
-        self.step, self.started_at = target, self.situation.now if target else None
+    def go(self, target: str | None, at: datetime) -> None:
+        self.step, self.started_at = target, at if target else None
+
+    @property
+    def began(self) -> datetime:
+        return self.started_at or self.situation.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +130,26 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class _Go:
+    """Take the step `target`, which begins `at` a moment: a wait's end, however late it is."""
+
     target: str | None
+    at: datetime
 
 
 def advance(situation: Situation) -> Decision:
     """Take steps until one has to wait, or the run is over.
 
     The deadline of a wait is always reckoned from the moment its step began, so being woken
-    early changes nothing. Programs have no cycles, so this ends. After a withdrawal the run
-    pauses until it is recorded: what follows may ask for consent.
+    early changes nothing. The first step begins with the run and the one behind a wait when
+    that was over, so being late changes nothing either. Programs have no cycles, so this ends.
+    After a withdrawal the run pauses until it is recorded: what follows may ask for consent.
     """
-    enrolment = situation.enrolment
-    walk = _Walk(situation, enrolment.step, enrolment.step_started_at, dict(enrolment.outputs))
-    if walk.step is None:
-        walk.go(situation.flow.first)
+    walk = _walk_of(situation)
     while walk.step is not None:
         outcome = _take(situation.flow.program[walk.step], walk)
         match outcome:
             case _Go():
-                walk.go(outcome.target)
+                walk.go(outcome.target, outcome.at)
                 if walk.withdrawals and walk.step is not None:
                     return _decision(walk, due_at=situation.now)
             case _Stay():
@@ -149,6 +159,32 @@ def advance(situation: Situation) -> Decision:
             case _:
                 assert_never(outcome)
     return _decision(walk, ended=EndReason.COMPLETED)
+
+
+def standing(situation: Situation, at: datetime) -> tuple[Step | None, datetime]:
+    """The step a run stood at `at` a moment, and when that began.
+
+    Waits that were over by then are behind it, though nobody has taken the run past them yet.
+    """
+    walk = _walk_of(situation)
+    while walk.step is not None:
+        step = situation.flow.program[walk.step]
+        if not isinstance(step, WaitStep | WaitUntilStep):
+            return step, walk.began
+        deadline = _deadline(step, walk)
+        if deadline > at:
+            return step, walk.began
+        walk.go(step.next, deadline)
+    return None, at
+
+
+def _walk_of(situation: Situation) -> _Walk:
+    """A walk from where a run stands; from its first step if it has not begun yet."""
+    run = situation.enrolment
+    walk = _Walk(situation, run.step, run.step_started_at, dict(run.outputs))
+    if walk.step is None:
+        walk.go(situation.flow.first, run.entered_at)
+    return walk
 
 
 def _decision(
@@ -170,24 +206,23 @@ def _take(step: Step, walk: _Walk) -> _Go | _Stay | _End:
     match step:
         case SendStep():
             return _take_send(step, walk)
-        case WaitStep():
-            return _until(_wait_deadline(step, walk), walk, step.next)
-        case WaitUntilStep():
-            return _until(_moment(step, walk), walk, step.next)
+        case WaitStep() | WaitUntilStep():
+            return _until(_deadline(step, walk), walk, step.next)
         case WaitForStep():
             return _take_wait_for(step, walk)
         case IfStep():
-            return _Go(step.then if holds(step.condition, walk.scope()) else step.otherwise)
+            target = step.then if holds(step.condition, walk.scope()) else step.otherwise
+            return _Go(target, walk.began)
         case ChooseStep():
             scope = walk.scope()
             taken = (case.then for case in step.cases if holds(case.condition, scope))
-            return _Go(next(taken, step.otherwise))
+            return _Go(next(taken, step.otherwise), walk.began)
         case CouponStep():
             walk.outputs[step.id] = _coupon_output(step, walk.situation)
-            return _Go(step.next)
+            return _Go(step.next, walk.began)
         case WithdrawStep():
             walk.withdrawals.append(step)
-            return _Go(step.next)
+            return _Go(step.next, walk.began)
         case ExitStep():
             return _End(EndReason.LEFT)
         case _:
@@ -197,21 +232,21 @@ def _take(step: Step, walk: _Walk) -> _Go | _Stay | _End:
 
 
 def _until(deadline: datetime, walk: _Walk, target: str | None) -> _Go | _Stay:
-    return _Go(target) if deadline <= walk.situation.now else _Stay(deadline)
-
-
-def _began(walk: _Walk) -> datetime:
-    return walk.started_at or walk.situation.now
+    return _Go(target, deadline) if deadline <= walk.situation.now else _Stay(deadline)
 
 
 def _scope_at_start(walk: _Walk) -> Facts:
     """The scope whose `now` is when the step began: `now + days(3)` must not run away."""
-    return replace(walk.scope(), now=_began(walk))
+    return replace(walk.scope(), now=walk.began)
+
+
+def _deadline(step: WaitStep | WaitUntilStep, walk: _Walk) -> datetime:
+    return _wait_deadline(step, walk) if isinstance(step, WaitStep) else _moment(step, walk)
 
 
 def _wait_deadline(step: WaitStep, walk: _Walk) -> datetime:
     """When a wait ends; a computed length that is missing or negative ends it at once."""
-    began = _began(walk)
+    began = walk.began
     if isinstance(step.duration, Duration):
         return after(step.duration, began, walk.situation.zone)
     length = evaluate(step.duration, _scope_at_start(walk))
@@ -221,18 +256,18 @@ def _wait_deadline(step: WaitStep, walk: _Walk) -> datetime:
 
 
 def _moment(step: WaitUntilStep, walk: _Walk) -> datetime:
-    """The moment waited for; a computed one that is missing is here at once."""
-    began = _began(walk)
+    """The moment waited for, never before the step; a computed one that is missing is its start."""
+    began = walk.began
     if isinstance(step.moment, ClockMoment | ClockWindow):
         return next_moment(step.moment, began, walk.situation.zone)
     moment = evaluate(step.moment, _scope_at_start(walk))
-    return moment if isinstance(moment, datetime) else began
+    return max(moment, began) if isinstance(moment, datetime) else began
 
 
 def _take_wait_for(step: WaitForStep, walk: _Walk) -> _Go | _Stay:
     if _came(step, walk):
-        return _Go(step.then)
-    deadline = after(step.within, _began(walk), walk.situation.zone)
+        return _Go(step.then, walk.situation.now)
+    deadline = after(step.within, walk.began, walk.situation.zone)
     outcome = _until(deadline, walk, step.otherwise)
     if isinstance(outcome, _Stay) and step.condition and _changes_by_itself(step.condition):
         return _Stay(min(deadline, walk.situation.now + LOOK_AGAIN))
@@ -257,7 +292,9 @@ def _take_send(step: SendStep, walk: _Walk) -> _Go | _Stay | _End:
     left = channels_left(step, mine)
     rejected = bool(mine) and mine[-1].state is MessageState.FAILED
     if left and (not mine or rejected):
-        walk.send = PlannedSend(step, left[0])
+        failed_at = walk.situation.enrolment.due_at or walk.situation.now
+        due_at = min(failed_at if mine else walk.began, walk.situation.now)
+        walk.send = PlannedSend(step, left[0], due_at)
         return _Stay(None)
     last = mine[-1]
     if last.state is MessageState.UNKNOWN:
@@ -268,7 +305,7 @@ def _take_send(step: SendStep, walk: _Walk) -> _Go | _Stay | _End:
     refused = last.state is MessageState.NOT_SENT
     if refused and step.if_not_allowed is NotAllowed.EXIT:
         return _End(EndReason.LEFT)
-    return _Go(step.next)
+    return _Go(step.next, walk.situation.now)
 
 
 def channels_left(step: SendStep, messages: Sequence[Message]) -> tuple[Channel, ...]:

@@ -15,7 +15,13 @@ from orchestrator.domain.identifiers import (
     MessageId,
     VersionHash,
 )
-from orchestrator.domain.messages import CancelledReason, Message, MessageState, NewMessage
+from orchestrator.domain.messages import (
+    CancelledReason,
+    Message,
+    MessageState,
+    NewMessage,
+    may_leave,
+)
 
 
 class Enrolments(Protocol):
@@ -140,6 +146,11 @@ class MessageChange:
     decision: Mapping[str, Any] | None = None
     attempts: int | None = None
     """How many tries it has behind it, where one turned out to be none."""
+
+    def __post_init__(self) -> None:
+        """A move that does not exist is a defect: refused before it can be written."""
+        if not may_leave(self.leaving, self.state):
+            raise ValueError(f"no message goes from {sorted(self.leaving)} to {self.state}")
 
 
 @dataclass(frozen=True, slots=True)

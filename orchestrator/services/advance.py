@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from orchestrator.domain.consent import ConsentEntry
-from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate
-from orchestrator.domain.flows import IfLate, Lateness
-from orchestrator.domain.gate import PUNCTUAL
-from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId
-from orchestrator.domain.journey import Decision, PlannedSend, Situation, advance
-from orchestrator.domain.messages import NewMessage
+from orchestrator.domain.enrolments import EndReason, Enrolment
+from orchestrator.domain.errors import TransientError
+from orchestrator.domain.identifiers import ContactId, EnrolmentId
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
-from orchestrator.services.consent import entries_for_withdrawal
+from orchestrator.services.decisions import Decisions
 from orchestrator.services.moving import bring_along
 from orchestrator.services.runs import read_backdrop
 
@@ -28,32 +23,6 @@ CAREFUL: Final = 2
 HEARING: Final = timedelta(milliseconds=300)
 """How long a run waits for its person's events to be heard first."""
 RETRY_AFTER: Final = timedelta(seconds=10)
-
-
-def _expiry(situation: Situation, rule: IfLate) -> datetime | None:
-    """Until when a message may go, reckoned from when its run was due.
-
-    An engine that stood still is no less a delay than a provider that did.
-    """
-    allowed = PUNCTUAL if rule.lateness is Lateness.SKIP else rule.within
-    due_at = situation.enrolment.due_at or situation.now
-    return None if allowed is None else min(due_at, situation.now) + allowed
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What the decisions of a batch come to, written at once at the end."""
-
-    updates: list[EnrolmentUpdate] = field(default_factory=list)
-    messages: list[NewMessage] = field(default_factory=list)
-    consents: list[ConsentEntry] = field(default_factory=list)
-    orphans: list[EnrolmentId] = field(default_factory=list)
-    failed: list[EnrolmentId] = field(default_factory=list)
-
-
-def _again(run: Enrolment, due_at: datetime) -> EnrolmentUpdate:
-    """The run as it stands, due a little later."""
-    return EnrolmentUpdate(run.id, run.step, run.step_started_at, due_at, run.outputs)
 
 
 class Advancing:
@@ -110,17 +79,26 @@ class Advancing:
         ready = self._after_hearing(uow, claimed, now)
         runs = bring_along(uow, self._library, ready, now)
         backdrop = read_backdrop(uow, runs, people)
-        outcome = _Outcome()
+        decisions = Decisions(self._ids)
+        orphans: list[EnrolmentId] = []
+        failed: list[EnrolmentId] = []
         for run in runs:
             try:
                 situation = backdrop.situation(self._library, run, now)
                 if situation is None:
-                    outcome.orphans.append(run.id)
+                    orphans.append(run.id)
                 else:
-                    self._collect(outcome, situation, advance(situation))
+                    decisions.take(situation)
+            except TransientError:
+                raise
             except Exception:  # noqa: BLE001 - one bad run must not hold up the others
-                outcome.failed.append(run.id)
-        self._write(uow, outcome, now)
+                failed.append(run.id)
+        uow.enrolments.save(decisions.updates)
+        decisions.write_effects(uow, now)
+        uow.enrolments.end(orphans, EndReason.ERASED.value, now)
+        uow.enrolments.fail(failed, now, now + RETRY_AFTER, TRIES)
+        decisions.count_ended(self._metrics)
+        self._metrics.count("enrolments_failed", len(failed))
 
     def _after_hearing(
         self, uow: UnitOfWork, claimed: Sequence[Enrolment], now: datetime
@@ -130,45 +108,6 @@ class Advancing:
         A run that waits for an event must not give up on one that is stored already.
         """
         unheard = uow.events.unheard({run.contact_id for run in claimed}, parked=False)
-        postponed = [run for run in claimed if run.contact_id in unheard]
-        uow.enrolments.save([_again(run, now + HEARING) for run in postponed])
+        waiting = [run.id for run in claimed if run.contact_id in unheard]
+        uow.enrolments.postpone(waiting, now + HEARING)
         return [run for run in claimed if run.contact_id not in unheard]
-
-    def _collect(self, outcome: _Outcome, situation: Situation, decision: Decision) -> None:
-        if decision.send is not None:
-            outcome.messages.append(self._message(situation, decision.send))
-        for step in decision.withdrawals:
-            outcome.consents += entries_for_withdrawal(step, situation)
-        outcome.updates.append(decision.update)
-
-    def _message(self, situation: Situation, send: PlannedSend) -> NewMessage:
-        """The outbox row of a send step."""
-        step = send.step
-        return NewMessage(
-            id=MessageId(self._ids.new()),
-            enrolment_id=situation.enrolment.id,
-            contact_id=situation.enrolment.contact_id,
-            flow=situation.flow.name,
-            version=situation.enrolment.version,
-            step=step.id,
-            channel=send.channel,
-            template=step.template,
-            message_class=step.flow_class,
-            topic=step.topic,
-            priority=situation.flow.priority,
-            not_before=situation.now,
-            expires_at=_expiry(situation, step.if_late),
-        )
-
-    def _write(self, uow: UnitOfWork, outcome: _Outcome, now: datetime) -> None:
-        """State and outbox in one commit."""
-        uow.enrolments.save(outcome.updates)
-        uow.messages.insert(outcome.messages, now)
-        if outcome.consents:
-            uow.consents.append(outcome.consents, now)
-        uow.enrolments.end(outcome.orphans, EndReason.ERASED.value, now)
-        uow.enrolments.fail(outcome.failed, now, now + RETRY_AFTER, TRIES)
-        for update in outcome.updates:
-            if update.ended_at is not None:
-                self._metrics.count("enrolments_ended", reason=update.end_reason or "")
-        self._metrics.count("enrolments_failed", len(outcome.failed))

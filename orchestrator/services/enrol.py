@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from orchestrator.domain.contacts import Contact
-from orchestrator.domain.enrolments import EndReason, Enrolment, NewEnrolment
+from orchestrator.domain.enrolments import EndReason, Enrolment, EnrolmentUpdate, NewEnrolment
 from orchestrator.domain.entries import FlowIndex, index_of, lets_in
 from orchestrator.domain.errors import TransientError
 from orchestrator.domain.events import Event
@@ -19,7 +19,8 @@ from orchestrator.domain.hearing import awaited_types, hear
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, VersionHash
 from orchestrator.domain.journey import key_text
 from orchestrator.domain.messages import CancelledReason
-from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
+from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
+from orchestrator.services.decisions import Decisions
 from orchestrator.services.entering import Door, EntryKey, end_replaced
 from orchestrator.services.runs import Backdrop, read_backdrop
 
@@ -38,7 +39,7 @@ class _Plan:
     begun: dict[EntryKey, NewEnrolment] = field(default_factory=dict)
     noted: dict[EnrolmentId, Mapping[str, Any]] = field(default_factory=dict)
     woken: set[EnrolmentId] = field(default_factory=set)
-    ended: list[EnrolmentId] = field(default_factory=list)
+    ended: dict[EnrolmentId, datetime] = field(default_factory=dict)
     heard: list[EventId] = field(default_factory=list)
     failed: list[EventId] = field(default_factory=list)
 
@@ -54,11 +55,14 @@ class _Entry:
 class Enrolling:
     """Turns stored events into what happens to runs."""
 
-    def __init__(self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids, metrics: Metrics
+    ) -> None:
         self._database = database
         self._library = library
         self._clock = clock
         self._ids = ids
+        self._metrics = metrics
         self._index: tuple[VersionHash, FlowIndex] | None = None
 
     async def run_once(self, limit: int = BATCH) -> int:
@@ -98,7 +102,9 @@ class Enrolling:
         batch.prepare(self._live_index())
         for contact_id, events in waiting.items():
             batch.hear_person(contact_id, events)
+        batch.begin_runs()
         batch.write()
+        batch.decisions.count_ended(self._metrics)
         return batch.done
 
     def fail_oldest(self, uow: UnitOfWork) -> None:
@@ -147,8 +153,11 @@ class _Batch:
     backdrop: Backdrop
     events: Sequence[Event]
     live: dict[ContactId, list[Enrolment]]
+    decisions: Decisions
     entries: dict[tuple[ContactId, EventId], list[_Entry]] = field(default_factory=dict)
     unreadable: set[EventId] = field(default_factory=set)
+    behind: set[ContactId] = field(default_factory=set)
+    """People with an event that raised: theirs are not all heard."""
     plan: _Plan = field(default_factory=_Plan)
     done: int = 0
 
@@ -178,6 +187,7 @@ class _Batch:
             backdrop=read_backdrop(uow, runs, people, events),
             events=events,
             live=dict(live),
+            decisions=Decisions(ids),
         )
 
     def prepare(self, index: FlowIndex) -> None:
@@ -203,7 +213,7 @@ class _Batch:
     def _let_in(
         self, pairs: Sequence[tuple[Flow, EventTrigger]], person: Contact, event: Event
     ) -> list[_Entry]:
-        names = self.backdrop.names(self.book, person, event, self.now)
+        names = self.backdrop.unread_names(self.book, person, event, self.now)
         scope = run_facts(
             self.book, names, self.now, {}, self.backdrop.counting(person.id, self.now)
         )
@@ -220,26 +230,32 @@ class _Batch:
         for event in events:
             try:
                 if event.id in self.unreadable:
-                    self.plan.failed.append(event.id)
+                    self._fail(contact_id, event)
                     return
                 self.tell_runs(contact_id, event)
+            except TransientError:
+                raise
             except Exception:  # noqa: BLE001 - one bad event must not hold up other people
-                self.plan.failed.append(event.id)
+                self._fail(contact_id, event)
                 return
             for entry in self.entries.get((contact_id, event.id), ()):
                 self._enter(entry, self.people[contact_id], event)
             self.plan.heard.append(event.id)
 
+    def _fail(self, contact_id: ContactId, event: Event) -> None:
+        self.plan.failed.append(event.id)
+        self.behind.add(contact_id)
+
     def tell_runs(self, contact_id: ContactId, event: Event) -> None:
         """Let a person's live runs hear an event: exits act, waits wake."""
         staying: list[Enrolment] = []
-        ended: list[EnrolmentId] = []
+        ended: dict[EnrolmentId, datetime] = {}
         for run in self.live.get(contact_id, ()):
             situation = self.backdrop.situation(self.library, run, self.now)
             heard = hear(situation, event) if situation else None
             if heard is None or heard.exits:
-                ended.append(run.id)
-                self.door.over((run.flow, run.contact_id, run.key))
+                ended[run.id] = max(event.received_at, run.entered_at)
+                self.door.over((run.flow, run.contact_id, run.key), ended[run.id])
                 continue
             if heard.outputs is not None:
                 run = replace(run, outputs=heard.outputs)  # noqa: PLW2901 - the run as it is now
@@ -248,41 +264,89 @@ class _Batch:
                 self.plan.woken.add(run.id)
             staying.append(run)
         self.live[contact_id] = staying
-        self.plan.ended += ended
+        self.plan.ended |= ended
 
     def _enter(self, entry: _Entry, person: Contact, event: Event) -> None:
         """Begin a run, if the re-entry rule admits it."""
-        admitted = self.door.admit(entry.flow, entry.key, person, event.id)
+        admitted = self.door.admit(entry.flow, entry.key, person, event.id, event.received_at)
         if admitted is None:
             return
         if admitted.replaces is not None:
-            self._restart(person.id, admitted.replaces)
+            self._restart(person.id, admitted.replaces, admitted.run.entered_at)
         place: EntryKey = (entry.flow.name, person.id, entry.key)
         if place in self.plan.begun:
             self.write()  # the one that began and ended in this batch must not stand in its way
         self.plan.begun[place] = admitted.run
         self.live.setdefault(person.id, []).append(_as_live(admitted.run))
 
-    def _restart(self, person: ContactId, running: EnrolmentId) -> None:
+    def _restart(self, person: ContactId, running: EnrolmentId, at: datetime) -> None:
         """End the live run of a key now: it may have begun in this very batch."""
         self.write()
-        end_replaced(self.uow, [running], self.now)
+        end_replaced(self.uow, {running: at}, self.now)
         self.live[person] = [run for run in self.live[person] if run.id != running]
+
+    def begin_runs(self) -> None:
+        """Take runs that begin as far as they can go at once, instead of claiming each for that.
+
+        One that raises, or whose person has more to be heard, begins like any other due run:
+        it is tried alone then, and its tries are counted.
+        """
+        now_live = {run.id: run for runs in self.live.values() for run in runs}
+        for place, new in self.plan.begun.items():
+            run = now_live.get(new.id)
+            if run is None or run.contact_id in self.behind:
+                continue
+            try:
+                situation = self.backdrop.situation(self.library, run, self.now)
+                if situation is not None:
+                    update = self.decisions.take(situation)
+                    self.plan.begun[place] = _as_decided(new, update)
+            except TransientError:
+                raise
+            except Exception:
+                log.exception("a run cannot begin yet", extra={"flow": new.flow})
 
     def write(self) -> None:
         """Write what has been planned so far, in an order that keeps every key unique."""
         plan, uow = self.plan, self.uow
-        begun = {run.id for run in plan.begun.values()}
-        uow.enrolments.end([one for one in plan.ended if one not in begun], EXITED, self.now)
-        uow.enrolments.insert(list(plan.begun.values()))
-        uow.enrolments.note(plan.noted)
-        uow.enrolments.end([one for one in plan.ended if one in begun], EXITED, self.now)
-        uow.messages.cancel_waiting(plan.ended, CancelledReason.EXITED, self.now)
-        uow.enrolments.wake(plan.woken, self.now)
+        begun = {run.id: run for run in plan.begun.values()}
+        ended = {one: at for one, at in plan.ended.items() if one not in begun}
+        uow.enrolments.end_at(ended, EXITED)
+        inserted = uow.enrolments.insert([self._to_insert(run) for run in begun.values()])
+        uow.enrolments.note(
+            {one: outputs for one, outputs in plan.noted.items() if one not in begun}
+        )
+        if ended:
+            uow.messages.cancel_waiting(ended, CancelledReason.EXITED, self.now)
+        self.decisions.write_effects(uow, self.now, begun.keys() - inserted)
+        uow.enrolments.wake(plan.woken - begun.keys(), self.now)
         uow.events.mark_processed(plan.heard, self.now)
-        uow.events.fail(plan.failed, self.now, self.now + RETRY_AFTER, TRIES)
+        if plan.failed:
+            uow.events.fail(plan.failed, self.now, self.now + RETRY_AFTER, TRIES)
         self.done += len(plan.heard) + len(plan.failed)
         self.plan = _Plan()
+
+    def _to_insert(self, run: NewEnrolment) -> NewEnrolment:
+        """A run that begins in this batch, with what has become of it since."""
+        at = self.plan.ended.get(run.id)
+        if at is not None:
+            return replace(run, due_at=None, ended_at=at, end_reason=EXITED)
+        if run.step is None and run.ended_at is None and run.id in self.plan.noted:
+            return replace(run, outputs=self.plan.noted[run.id])
+        return run
+
+
+def _as_decided(new: NewEnrolment, update: EnrolmentUpdate) -> NewEnrolment:
+    """A run to insert as it stands after its first decision."""
+    return replace(
+        new,
+        step=update.step,
+        step_started_at=update.step_started_at,
+        due_at=update.due_at,
+        outputs=update.outputs,
+        ended_at=update.ended_at,
+        end_reason=update.end_reason,
+    )
 
 
 def _as_live(new: NewEnrolment) -> Enrolment:

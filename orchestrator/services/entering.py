@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -63,13 +63,25 @@ class Door:
             self.last |= uow.enrolments.last_entries(wanted)
 
     def admit(
-        self, flow: Flow, key: str, person: Contact, event_id: EventId | None
+        self,
+        flow: Flow,
+        key: str,
+        person: Contact,
+        event_id: EventId | None,
+        at: datetime | None = None,
     ) -> Admitted | None:
-        """A run that begins now, if the re-entry rule admits it."""
+        """A run that begins `at` a moment, else now, if the re-entry rule admits it.
+
+        The moment may lie in the past, when an event was received, but not before the end of
+        the last run: two of a person and key never overlap.
+        """
         place: EntryKey = (flow.name, person.id, key)
         last = self.last.get(place)
         zone = zone_of(person.timezone, self.book.brand.timezone)
-        verdict = admission(flow.reenter, last, self.now, zone)
+        at = min(at or self.now, self.now)
+        if last is not None and last.ended_at is not None:
+            at = max(at, last.ended_at)
+        verdict = admission(flow.reenter, last, at, zone)
         if verdict is Admission.REFUSE:
             return None
         run = NewEnrolment(
@@ -81,22 +93,22 @@ class Door:
             entry=last.entry + 1 if last else 1,
             event_id=event_id,
             step=None,
-            entered_at=self.now,
-            due_at=self.now,
+            entered_at=at,
+            due_at=at,
         )
-        self.last[place] = LastEntry(run.id, run.entry, self.now, live=True)
+        self.last[place] = LastEntry(run.id, run.entry, at, live=True)
         replaces = last.id if last and verdict is Admission.RESTART else None
         return Admitted(run, replaces)
 
-    def over(self, place: EntryKey) -> None:
+    def over(self, place: EntryKey, at: datetime) -> None:
         """Note that the live run of a key has ended."""
         if place in self.last:
-            self.last[place] = replace(self.last[place], live=False)
+            self.last[place] = replace(self.last[place], live=False, ended_at=at)
 
 
-def end_replaced(uow: UnitOfWork, runs: Sequence[EnrolmentId], now: datetime) -> None:
-    """End runs whose place new ones take: two live ones would break their key."""
-    uow.enrolments.end(runs, EndReason.RESTARTED.value, now)
+def end_replaced(uow: UnitOfWork, runs: Mapping[EnrolmentId, datetime], now: datetime) -> None:
+    """End runs when new ones take their place: two live ones would break their key."""
+    uow.enrolments.end_at(runs, EndReason.RESTARTED.value)
     uow.messages.cancel_waiting(runs, CancelledReason.REPLACED, now)
 
 
@@ -138,7 +150,8 @@ def enter_people(uow: UnitOfWork, door: Door, wish: Wish) -> list[EnrolmentId]:
     event_id = wish.event.id if wish.event else None
     let_in = [door.admit(wish.flow, key, people[one], event_id) for one, key in keys.items()]
     admitted = [one for one in let_in if one is not None]
-    end_replaced(uow, [one.replaces for one in admitted if one.replaces], door.now)
+    replaced = {one.replaces: one.run.entered_at for one in admitted if one.replaces}
+    end_replaced(uow, replaced, door.now)
     return sorted(uow.enrolments.insert([one.run for one in admitted]))
 
 
@@ -147,7 +160,7 @@ def key_for(door: Door, backdrop: Backdrop, wish: Wish, person: Contact) -> str 
     flow = wish.flow
     if flow.audience is None and flow.key is None:
         return wish.key
-    names = backdrop.names(door.book, person, wish.event, door.now)
+    names = backdrop.unread_names(door.book, person, wish.event, door.now)
     counter = backdrop.counting(person.id, door.now)
     scope = run_facts(door.book, names, door.now, {}, counter)
     if flow.audience is not None and not holds(flow.audience, scope):

@@ -1,11 +1,10 @@
-"""Reading what decisions about runs rest on, in batches."""
+"""Reading what decisions about runs rest on: in batches, and no more than is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from orchestrator.domain.consent import ConsentState
@@ -13,7 +12,7 @@ from orchestrator.domain.contacts import Contact
 from orchestrator.domain.enrolments import Enrolment
 from orchestrator.domain.events import Event
 from orchestrator.domain.expressions import EventCounter, Value
-from orchestrator.domain.facts import contact_names, event_names
+from orchestrator.domain.facts import Unread, contact_names, event_names
 from orchestrator.domain.flows import FlowBook
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId
 from orchestrator.domain.journey import Situation
@@ -23,28 +22,93 @@ from orchestrator.domain.timing import zone_of
 from orchestrator.ports import FlowLibrary, UnitOfWork
 
 
-@dataclass(frozen=True, slots=True)
 class Backdrop:
-    """People, events and purchases that a batch of runs is about, read in a few queries."""
+    """People, events and purchases that a batch of runs is about.
 
-    people: Mapping[ContactId, Contact]
-    states: Mapping[ContactId, Sequence[ConsentState]]
-    events: Mapping[EventId, Event]
-    checkouts: Mapping[str, CheckoutState]
-    orders: Mapping[str, OrderState]
-    messages: Mapping[EnrolmentId, Sequence[Message]]
-    counting: Callable[[ContactId, datetime], EventCounter]
+    Each kind is read when it is first asked for, for the whole batch with one query: a run
+    that only waits or ends asks for hardly anything.
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWork,
+        runs: Sequence[Enrolment],
+        people: Mapping[ContactId, Contact],
+        more: Sequence[Event],
+        deciding: Callable[[Enrolment], bool] | None,
+    ) -> None:
+        self._uow = uow
+        self._runs = runs
+        self._more = more
+        self._deciding = deciding
+        self.people = people
+        self.counting: Callable[[ContactId, datetime], EventCounter] = partial(_counter, uow)
+
+    @cached_property
+    def states(self) -> Mapping[ContactId, Sequence[ConsentState]]:
+        """The consent of the batch's people."""
+        return self._uow.consents.states(self.people)
+
+    @cached_property
+    def events(self) -> Mapping[EventId, Event]:
+        """What let the deciding runs in, and the events given besides."""
+        asked = filter(self._deciding, self._runs) if self._deciding else self._runs
+        wanted = {run.event_id for run in asked if run.event_id}
+        wanted -= {event.id for event in self._more}
+        found = self._uow.events.load(wanted) if wanted else {}
+        return {**found, **{event.id: event for event in self._more}}
+
+    @cached_property
+    def checkouts(self) -> Mapping[str, CheckoutState]:
+        """The checkouts that these events name."""
+        named = _named(self.events.values(), "checkout_id")
+        return self._uow.purchases.checkouts(named) if named else {}
+
+    @cached_property
+    def orders(self) -> Mapping[str, OrderState]:
+        """The orders that these events name."""
+        named = _named(self.events.values(), "order_id")
+        return self._uow.purchases.orders(named) if named else {}
+
+    @cached_property
+    def messages(self) -> Mapping[EnrolmentId, Sequence[Message]]:
+        """The messages of the batch's runs."""
+        runs = [run.id for run in self._runs]
+        return self._uow.messages.of_enrolments(runs) if runs else {}
 
     def names(
         self, book: FlowBook, contact: Contact, event: Event | None, now: datetime
     ) -> dict[str, Any]:
         """The names of a scope: the person, and the triggering event with what it names."""
-        states = self.states.get(contact.id, ())
-        names: dict[str, Any] = {"contact": contact_names(contact, states, book.topics, now)}
-        names["event"] = event_names(event) if event else {}
-        names["checkout"] = self._purchase(self.checkouts, event, "checkout_id")
-        names["order"] = self._purchase(self.orders, event, "order_id")
-        return names
+        return {
+            "contact": contact_names(contact, self.states.get(contact.id, ()), book.topics, now),
+            "event": event_names(event) if event else {},
+            "checkout": self._checkout(event),
+            "order": self._order(event),
+        }
+
+    def unread_names(
+        self, book: FlowBook, contact: Contact, event: Event | None, now: datetime
+    ) -> dict[str, Any]:
+        """The same, each group made when an expression asks for it: within the transaction."""
+
+        def person() -> Mapping[str, Any]:
+            return contact_names(contact, self.states.get(contact.id, ()), book.topics, now)
+
+        return {
+            "contact": Unread(person),
+            "event": event_names(event) if event else {},
+            "checkout": Unread(partial(self._checkout, event)),
+            "order": Unread(partial(self._order, event)),
+        }
+
+    def _checkout(self, event: Event | None) -> Mapping[str, Any]:
+        named = event is not None and "checkout_id" in event.payload
+        return self._purchase(self.checkouts if named else {}, event, "checkout_id")
+
+    def _order(self, event: Event | None) -> Mapping[str, Any]:
+        named = event is not None and "order_id" in event.payload
+        return self._purchase(self.orders if named else {}, event, "order_id")
 
     @staticmethod
     def _purchase(known: Mapping[str, Any], event: Event | None, field: str) -> Mapping[str, Any]:
@@ -66,13 +130,16 @@ class Backdrop:
         if person is None:
             return None
         book = library.book(enrolment.version)
-        event = self.events.get(enrolment.event_id) if enrolment.event_id else None
-        names = {**self.names(book, person, event, now), "key": enrolment.key or None}
+
+        def names() -> Mapping[str, Any]:
+            event = self.events.get(enrolment.event_id) if enrolment.event_id else None
+            return {**self.unread_names(book, person, event, now), "key": enrolment.key or None}
+
         return Situation(
             book=book,
             flow=book.flows[enrolment.flow],
             enrolment=enrolment,
-            names=names,
+            names=Unread(names),
             messages=self.messages.get(enrolment.id, ()),
             zone=zone_of(person.timezone, book.brand.timezone),
             now=now,
@@ -87,25 +154,12 @@ def read_backdrop(
     more: Iterable[Event] = (),
     deciding: Callable[[Enrolment], bool] | None = None,
 ) -> Backdrop:
-    """Read everything once: the runs' triggering events, and purchases these and `more` name.
+    """What decisions about these runs rest on, with `more` events.
 
-    Runs that are not `deciding` are left without these two: nobody will ask for their situation.
+    Events and purchases of runs that are not `deciding` are left out: nobody will ask for their
+    situation.
     """
-    runs = list(enrolments)
-    asked = filter(deciding, runs) if deciding else runs
-    wanted = {run.event_id for run in asked if run.event_id}
-    events = uow.events.load(wanted) if wanted else {}
-    around = [*events.values(), *more]
-    events = {event.id: event for event in around}
-    return Backdrop(
-        people=people,
-        states=uow.consents.states(people),
-        events=events,
-        checkouts=uow.purchases.checkouts(_named(around, "checkout_id")),
-        orders=uow.purchases.orders(_named(around, "order_id")),
-        messages=uow.messages.of_enrolments([run.id for run in runs]),
-        counting=partial(_counter, uow),
-    )
+    return Backdrop(uow, list(enrolments), people, list(more), deciding)
 
 
 def _counter(uow: UnitOfWork, contact_id: ContactId, now: datetime) -> EventCounter:

@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.storage.engine import READ_ONLY
 from orchestrator.storage.json_text import json_text
@@ -148,6 +149,33 @@ def insert_into(connection: Connection, table: Table) -> PostgresInsert | Sqlite
     return postgres_insert(table) if on_postgresql(connection) else sqlite_insert(table)
 
 
+def inserting(connection: Connection, table: Table) -> PostgresInsert | SqliteInsert:
+    """An INSERT that leaves out rows which break a unique key, kept."""
+    return _inserting(connection.dialect.name, table)
+
+
+@cache
+def _inserting(dialect: str, table: Table) -> PostgresInsert | SqliteInsert:
+    new = postgres_insert(table) if dialect == "postgresql" else sqlite_insert(table)
+    return new.on_conflict_do_nothing()
+
+
+def upserting(
+    connection: Connection, table: Table, key: tuple[str, ...], changed: tuple[str, ...]
+) -> PostgresInsert | SqliteInsert:
+    """An INSERT that replaces the `changed` columns of a row with the same key, kept."""
+    return _upserting(connection.dialect.name, table, key, changed)
+
+
+@cache
+def _upserting(
+    dialect: str, table: Table, key: tuple[str, ...], changed: tuple[str, ...]
+) -> PostgresInsert | SqliteInsert:
+    new = postgres_insert(table) if dialect == "postgresql" else sqlite_insert(table)
+    values = {name: new.excluded[name] for name in changed}
+    return new.on_conflict_do_update(index_elements=key, set_=values)
+
+
 def insert_new(
     connection: Connection, table: Table, rows: Sequence[Values], returning: SqlColumn[Any]
 ) -> set[Any]:
@@ -157,8 +185,22 @@ def insert_new(
     """
     if not rows:
         return set()
-    statement = insert_into(connection, table).on_conflict_do_nothing().returning(returning)
-    return set(connection.scalars(statement, [dict(row) for row in rows]))
+    statement = inserting_new(connection, table, returning)
+    return set(connection.scalars(statement, [dict(row) for row in rows]).all())
+
+
+def inserting_new(
+    connection: Connection, table: Table, returning: SqlColumn[Any]
+) -> ReturningInsert[tuple[Any]]:
+    """An INSERT of the rows that break no unique key, kept."""
+    return _inserting_new(connection.dialect.name, table, returning)
+
+
+@cache
+def _inserting_new(
+    dialect: str, table: Table, returning: SqlColumn[Any]
+) -> ReturningInsert[tuple[Any]]:
+    return _inserting(dialect, table).returning(returning)
 
 
 def lock_rows(connection: Connection, table: Table, ids: Iterable[str]) -> None:

@@ -61,8 +61,11 @@ class SqlContacts:
 
     def load(self, ids: Iterable[ContactId]) -> dict[ContactId, Contact]:
         """Contacts by id; ids that do not exist are left out."""
+        wanted = list(ids)
+        if not wanted:
+            return {}
         dialect = self._connection.dialect.name
-        return self._read(_people_by_id(dialect), {"ids": listing(dialect, C.id, ids)})
+        return self._read(_people_by_id(dialect), {"ids": listing(dialect, C.id, wanted)})
 
     def page(self, after: ContactId | None, limit: int) -> list[Contact]:
         """Up to `limit` contacts in the order of their ids, beyond `after`."""
@@ -75,7 +78,8 @@ class SqlContacts:
         """Like `load`, holding each row's lock until the transaction ends; in order of id."""
         # Two statements: one alone would look up the shop's id before it has the lock.
         wanted = list(ids)
-        lock_rows(self._connection, contact, wanted)
+        if wanted:
+            lock_rows(self._connection, contact, wanted)
         return self.load(wanted)
 
     def update(self, changes: Mapping[ContactId, Mapping[str, Any]], now: datetime) -> None:
@@ -102,7 +106,8 @@ class SqlContacts:
     def _read(
         self, wanted: Select[Any], values: Mapping[str, Any] | None = None
     ) -> dict[ContactId, Contact]:
-        return {row.id: _contact(row) for row in self._connection.execute(wanted, values)}
+        rows = self._connection.execute(wanted, values).all()
+        return {row.id: _contact(row) for row in rows}
 
 
 def _people() -> Select[Any]:

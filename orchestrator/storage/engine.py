@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -103,8 +103,13 @@ def _sqlite(address: URL, on_connect: OnConnect | None) -> Engine:
     def _begin(connection: Connection) -> None:
         # A writer takes the lock before it reads: it can never find that it read too early.
         reading = connection.get_execution_options().get(READ_ONLY, False)
-        connection.exec_driver_sql(f"PRAGMA query_only = {int(reading)}")
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        # Said to the driver itself: through SQLAlchemy the two cost more than a short transaction.
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        state = connection.connection.info
+        if state.get(READ_ONLY) != reading:
+            driver.execute(f"PRAGMA query_only = {int(reading)}")
+            state[READ_ONLY] = reading
+        driver.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -3,75 +3,39 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     Update,
-    and_,
-    any_,
-    bindparam,
     case,
     func,
-    or_,
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.domain.enrolments import Enrolment, EnrolmentUpdate, LastEntry, NewEnrolment
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, shard_of
+from orchestrator.storage import enrolment_statements as statements
 from orchestrator.storage.batches import (
     AnyRow,
     among,
     insert_new,
-    listed,
     listing,
     lock_rows,
-    rows_of,
+    recording,
     takes_locks,
 )
+from orchestrator.storage.enrolment_statements import ENDED, ENTRY, FREED, LIVE, NOTED, UPDATED
 from orchestrator.storage.tables import enrolment
-from orchestrator.storage.types import UtcDateTime, moment
+from orchestrator.storage.types import moment
 
 E: Final = enrolment.c
-_FIELDS: Final = (
-    E.id,
-    E.flow,
-    E.version,
-    E.contact_id,
-    E.key,
-    E.entry,
-    E.event_id,
-    E.step,
-    E.step_started_at,
-    E.due_at,
-    E.outputs,
-    E.entered_at,
-    E.ended_at,
-    E.end_reason,
-    E.attempts,
-    E.lease_token,
-)
-_UPDATED: Final = (
-    E.id,
-    E.step,
-    E.step_started_at,
-    E.due_at,
-    E.outputs,
-    E.ended_at,
-    E.end_reason,
-)
-_LIVE: Final = E.ended_at.is_(None)
-_AT: Final = bindparam("at", type_=UtcDateTime())
 MOST_PARKED: Final = 1000
 _ANY_TRIES: Final = 1000
-_FREED: Final = {"lease_until": None, "lease_token": None}
 
 
 class SqlEnrolments:
@@ -89,44 +53,27 @@ class SqlEnrolments:
         self, keys: Iterable[tuple[str, ContactId, str]]
     ) -> dict[tuple[str, ContactId, str], LastEntry]:
         """The newest run of each (flow, contact, key); a live one counts as the newest."""
-        columns = (E.flow, E.contact_id, E.key)
-        names = [column.name for column in columns]
-        wanted = rows_of(
-            self._connection, columns, [dict(zip(names, key, strict=True)) for key in set(keys)]
-        )
-        ranked = (
-            select(
-                *columns,
-                E.id,
-                func.max(E.entry).over(partition_by=columns).label("entry"),
-                func.max(E.entered_at).over(partition_by=columns).label("entered_at"),
-                _LIVE.label("live"),
-                func.row_number()
-                .over(partition_by=columns, order_by=(E.ended_at.is_not(None), E.entry.desc()))
-                .label("rank"),
-            )
-            .join(wanted, and_(*[column == wanted.c[column.name] for column in columns]))
-            .subquery()
-        )
-        newest = select(ranked).where(ranked.c.rank == 1)
+        dialect = self._connection.dialect.name
+        names = [column.name for column in ENTRY]
+        asked = [dict(zip(names, key, strict=True)) for key in set(keys)]
+        rows = {"rows": recording(dialect, ENTRY, asked)}
         return {
             (row.flow, row.contact_id, row.key): LastEntry(
-                row.id, row.entry, row.entered_at, bool(row.live)
+                row.id, row.entry, row.entered_at, bool(row.live), row.ended_at
             )
-            for row in self._connection.execute(newest)
+            for row in self._connection.execute(statements.newest(dialect), rows).all()
         }
 
     def live_of(self, ids: Iterable[ContactId]) -> dict[ContactId, list[Enrolment]]:
         """The live runs of contacts, locked until the transaction ends."""
-        mine = among(self._connection, E.contact_id, ids)
         found: dict[ContactId, list[Enrolment]] = defaultdict(list)
-        for one in self._locked(mine, _LIVE):
+        for one in self._locked(statements.live_of, ids):
             found[one.contact_id].append(one)
         return dict(found)
 
     def contacts_in(self, flows: Iterable[str]) -> list[ContactId]:
         """Everybody with a live run of these flows, for events that name nobody."""
-        waiting = select(E.contact_id).where(among(self._connection, E.flow, flows), _LIVE)
+        waiting = select(E.contact_id).where(among(self._connection, E.flow, flows), LIVE)
         return list(self._connection.scalars(waiting.distinct().order_by(E.contact_id)))
 
     def claim_due(
@@ -144,12 +91,14 @@ class SqlEnrolments:
         """
         tried = tries or range(_ANY_TRIES)
         values = {**_claim(now, limit, tried), "until": now + lease, "by": token}
-        return list(self._connection.scalars(_claiming(self._connection.dialect.name), values))
+        return list(
+            self._connection.scalars(statements.claiming(self._connection.dialect.name), values)
+        )
 
     def park_exhausted(self, now: datetime, tries: int) -> int:
         """Park due runs with `tries` tries behind them that nobody works on; returns how many."""
         values = _claim(now, MOST_PARKED, range(tries, _ANY_TRIES))
-        done = self._connection.execute(_parking(self._connection.dialect.name), values)
+        done = self._connection.execute(statements.parking(self._connection.dialect.name), values)
         return done.rowcount
 
     def claimed(self, token: str, ids: Iterable[ContactId]) -> list[Enrolment]:
@@ -157,32 +106,41 @@ class SqlEnrolments:
 
         Found by contact, because no index holds the leases: a claim must leave them alone.
         """
-        mine = among(self._connection, E.contact_id, ids)
-        return self._locked(mine, E.lease_token == token, _LIVE)
+        return self._locked(statements.claimed, ids, by=token)
 
     def save(self, updates: Sequence[EnrolmentUpdate]) -> None:
         """Write decisions, give back the leases and clear the count of tries."""
         if not updates:
             return
-        names = [column.name for column in _UPDATED]
-        new = rows_of(
-            self._connection,
-            _UPDATED,
-            [{name: getattr(one, name) for name in names} for one in updates],
-        )
+        names = [column.name for column in UPDATED]
+        rows = [{name: getattr(one, name) for name in names} for one in updates]
         self._lock(one.id for one in updates)
+        dialect = self._connection.dialect.name
         self._connection.execute(
-            update(enrolment)
-            .where(E.id == new.c.id, _LIVE)
-            .values({name: new.c[name] for name in names if name != "id"})
-            .values(attempts=0, **_FREED)
+            statements.saving(dialect), {"rows": recording(dialect, UPDATED, rows)}
         )
 
     def end(self, ids: Iterable[EnrolmentId], reason: str, now: datetime) -> None:
         """End live runs; ended ones stay as they are."""
         if (statement := self._live(ids)) is not None:
             ended = {"ended_at": now, "end_reason": reason, "due_at": None, "parked_at": None}
-            self._connection.execute(statement.values(**ended, **_FREED))
+            self._connection.execute(statement.values(**ended, **FREED))
+
+    def end_at(self, moments: Mapping[EnrolmentId, datetime], reason: str) -> None:
+        """End live runs, each at a moment of its own; ended ones stay as they are."""
+        if not moments:
+            return
+        self._lock(moments)
+        dialect = self._connection.dialect.name
+        rows = [{"id": one, "ended_at": at} for one, at in moments.items()]
+        values = {"rows": recording(dialect, ENDED, rows), "why": reason}
+        self._connection.execute(statements.ending(dialect), values)
+
+    def postpone(self, ids: Iterable[EnrolmentId], until: datetime) -> None:
+        """Give back the leases of live runs, not to be claimed before `until`."""
+        if (statement := self._live(ids)) is not None:
+            later = {"lease_until": until, "lease_token": None, "attempts": 0}
+            self._connection.execute(statement.values(**later))
 
     def wake(self, ids: Iterable[EnrolmentId], now: datetime) -> None:
         """Make live runs due now (or leave them, if due earlier).
@@ -196,20 +154,17 @@ class SqlEnrolments:
             self._lock(wanted)
             dialect = self._connection.dialect.name
             values = {"ids": listing(dialect, E.id, wanted), "at": now}
-            self._connection.execute(_waking(dialect), values)
+            self._connection.execute(statements.waking(dialect), values)
 
     def note(self, outputs: Mapping[EnrolmentId, Mapping[str, Any]]) -> None:
         """Replace the outputs of live runs; nothing else of them changes."""
         if not outputs:
             return
-        new = rows_of(
-            self._connection,
-            (E.id, E.outputs),
-            [{"id": one, "outputs": dict(values)} for one, values in outputs.items()],
-        )
+        rows = [{"id": one, "outputs": dict(values)} for one, values in outputs.items()]
         self._lock(outputs)
+        dialect = self._connection.dialect.name
         self._connection.execute(
-            update(enrolment).where(E.id == new.c.id, _LIVE).values(outputs=new.c.outputs)
+            statements.noting(dialect), {"rows": recording(dialect, NOTED, rows)}
         )
 
     def fail(
@@ -221,36 +176,36 @@ class SqlEnrolments:
         """
         if (statement := self._live(ids)) is not None:
             parked = case((E.attempts >= tries, moment(now)), else_=None)
-            self._connection.execute(statement.values(due_at=retry_at, parked_at=parked, **_FREED))
+            self._connection.execute(statement.values(due_at=retry_at, parked_at=parked, **FREED))
 
     def unpark(self, enrolment_id: EnrolmentId, now: datetime) -> bool:
         """Make a parked run due now, with no tries behind it; False if it is not parked."""
-        parked = update(enrolment).where(E.id == enrolment_id, _LIVE, E.parked_at.is_not(None))
+        parked = update(enrolment).where(E.id == enrolment_id, LIVE, E.parked_at.is_not(None))
         done = self._connection.execute(
-            parked.values(parked_at=None, due_at=now, attempts=0, **_FREED)
+            parked.values(parked_at=None, due_at=now, attempts=0, **FREED)
         )
         return done.rowcount > 0
 
     def release_leases(self) -> None:
         """Give back all leases."""
-        leased = update(enrolment).where(_LIVE, E.lease_token.is_not(None))
-        self._connection.execute(leased.values(**_FREED))
+        leased = update(enrolment).where(LIVE, E.lease_token.is_not(None))
+        self._connection.execute(leased.values(**FREED))
 
     def load(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, Enrolment]:
         """Runs by id."""
         dialect = self._connection.dialect.name
         wanted = {"ids": listing(dialect, E.id, ids)}
-        rows = self._connection.execute(_runs_by_id(dialect), wanted)
-        return {row.id: _enrolment(row) for row in rows}
+        rows = self._connection.execute(statements.runs_by_id(dialect), wanted)
+        return {row[0]: _enrolment(row) for row in rows.all()}
 
     def of_contact(self, contact_id: ContactId) -> list[Enrolment]:
         """Every run of a person, oldest first."""
-        mine = _runs().where(E.contact_id == contact_id).order_by(E.entered_at, E.id)
+        mine = statements.runs().where(E.contact_id == contact_id).order_by(E.entered_at, E.id)
         return [_enrolment(row) for row in self._connection.execute(mine)]
 
     def next_due_at(self) -> datetime | None:
         """When the next run falls due; one that is leased, when its lease ends."""
-        waiting = (_LIVE, E.parked_at.is_(None), E.due_at.is_not(None))
+        waiting = (LIVE, E.parked_at.is_(None), E.due_at.is_not(None))
         free = select(E.due_at).where(*waiting, E.lease_until.is_(None))
         first_free = self._connection.scalar(free.order_by(E.due_at).limit(1))
         leased = select(func.min(E.lease_until)).where(*waiting, E.lease_until.is_not(None))
@@ -260,11 +215,13 @@ class SqlEnrolments:
         moments = (first_free, self._connection.scalar(leased))
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _locked(self, *conditions: ColumnElement[bool]) -> list[Enrolment]:
-        wanted = _runs().where(*conditions).order_by(E.id)
-        if takes_locks(self._connection):
-            wanted = wanted.with_for_update()
-        return [_enrolment(row) for row in self._connection.execute(wanted)]
+    def _locked(
+        self, statement: Callable[..., Select[Any]], ids: Iterable[ContactId], **values: str
+    ) -> list[Enrolment]:
+        dialect = self._connection.dialect.name
+        wanted = statement(dialect, locked=takes_locks(self._connection))
+        values["ids"] = listing(dialect, E.contact_id, ids)
+        return [_enrolment(row) for row in self._connection.execute(wanted, values).all()]
 
     def _lock(self, ids: Iterable[EnrolmentId]) -> None:
         lock_rows(self._connection, enrolment, ids)
@@ -274,77 +231,12 @@ class SqlEnrolments:
         if not wanted:
             return None
         self._lock(wanted)
-        return update(enrolment).where(among(self._connection, E.id, wanted), _LIVE)
+        return update(enrolment).where(among(self._connection, E.id, wanted), LIVE)
 
 
 def _claim(now: datetime, limit: int, tries: Sequence[int]) -> dict[str, Any]:
     """The values of a statement on `_due`."""
     return {"at": now, "most": limit, "fewest": min(tries), "greatest": max(tries)}
-
-
-def _due(dialect: str) -> Update:
-    """An update of up to `most` due runs that nobody works on, oldest first.
-
-    Each condition of the partial index is spelt out, so that both planners take it.
-    """
-    due = enrolment.alias("due")
-    ids = (
-        select(due.c.id)
-        .where(
-            due.c.ended_at.is_(None),
-            due.c.parked_at.is_(None),
-            due.c.due_at.is_not(None),
-            due.c.due_at <= _AT,
-            or_(due.c.lease_until.is_(None), due.c.lease_until <= _AT),
-            due.c.attempts.between(bindparam("fewest"), bindparam("greatest")),
-        )
-        .order_by(due.c.due_at)
-        .limit(bindparam("most"))
-        .with_for_update(skip_locked=True)
-    )
-    return update(enrolment).where(one_of(dialect, E.id, ids))
-
-
-@cache
-def _claiming(dialect: str) -> ReturningUpdate[Any]:
-    until = bindparam("until", type_=UtcDateTime())
-    claim = _due(dialect).values(
-        lease_until=until, lease_token=bindparam("by"), attempts=E.attempts + 1
-    )
-    return claim.returning(E.contact_id)
-
-
-@cache
-def _parking(dialect: str) -> Update:
-    return _due(dialect).values(parked_at=_AT, **_FREED)
-
-
-def one_of(
-    dialect: str, member: ColumnElement[Any], ids: Select[tuple[Any]]
-) -> ColumnElement[bool]:
-    """`member IN (select)`, the select run exactly once.
-
-    As a plain IN PostgreSQL may put it inside a nested loop, run it again for every row and
-    lock more rows than its limit.
-    """
-    if dialect == "postgresql":
-        return member == any_(func.array(ids.scalar_subquery()))
-    return member.in_(ids)
-
-
-def _runs() -> Select[Any]:
-    return select(*_FIELDS)
-
-
-@cache
-def _runs_by_id(dialect: str) -> Select[Any]:
-    return _runs().where(listed(dialect, E.id))
-
-
-@cache
-def _waking(dialect: str) -> Update:
-    woken = update(enrolment).where(listed(dialect, E.id), _LIVE)
-    return woken.values(due_at=case((E.due_at <= _AT, E.due_at), else_=_AT))
 
 
 def _enrolment(row: AnyRow) -> Enrolment:
@@ -362,8 +254,11 @@ def _row(new: NewEnrolment) -> dict[str, Any]:
         "entry": new.entry,
         "event_id": new.event_id,
         "step": new.step,
+        "step_started_at": new.step_started_at,
         "due_at": new.due_at,
         "outputs": dict(new.outputs),
         "entered_at": new.entered_at,
+        "ended_at": new.ended_at,
+        "end_reason": new.end_reason,
         "attempts": 0,
     }

@@ -35,6 +35,7 @@ from orchestrator.storage.batches import (
     listing,
     recorded,
     recording,
+    takes_locks,
 )
 from orchestrator.storage.expression_sql import count_statement
 from orchestrator.storage.tables import contact, event, event_key
@@ -54,6 +55,8 @@ _FIELDS: Final = (
     V.payload,
 )
 _WAITING: Final = and_(V.processed_at.is_(None), V.parked_at.is_(None))
+_AT: Final = bindparam("at", type_=UtcDateTime())
+_NEW_EVENT: Final = insert(event)
 _FIRST_LOOK: Final = 4
 """Events looked at per contact wanted, before looking further."""
 
@@ -81,7 +84,7 @@ class SqlEvents:
             self._connection, event_key, [_key(new) for new in ordered], K.event_id
         )
         if rows := [_row(new) for new in events if new.id in fresh]:
-            self._connection.execute(insert(event), rows)
+            self._connection.execute(_NEW_EVENT, rows)
         return fresh
 
     def lock_waiting_contacts(self, limit: int) -> list[ContactId]:
@@ -92,13 +95,7 @@ class SqlEvents:
         now = self._clock.now()
         window = limit * _FIRST_LOOK
         while True:
-            waiting = (
-                select(V.contact_id)
-                .where(_WAITING, V.contact_id.is_not(None), _ripe(V, now), ~_held_up(now))
-                .order_by(V.id)
-                .limit(window)
-            )
-            found = self._connection.scalars(waiting).all()
+            found = self._connection.scalars(_WAITING_PEOPLE, {"at": now, "most": window}).all()
             locked = self._lock_contacts(list(dict.fromkeys(found)), limit)
             if locked or len(found) < window:
                 return locked
@@ -106,15 +103,14 @@ class SqlEvents:
 
     def _lock_contacts(self, ids: Sequence[ContactId], limit: int) -> list[ContactId]:
         """The first `limit` that are free. Skipping needs no order: it never waits."""
+        if not takes_locks(self._connection):
+            return sorted(ids[:limit])
         locked: list[ContactId] = []
+        dialect = self._connection.dialect.name
         for start in range(0, len(ids), limit):
-            free = (
-                select(contact.c.id)
-                .where(among(self._connection, contact.c.id, ids[start : start + limit]))
-                .limit(limit - len(locked))
-                .with_for_update(skip_locked=True)
-            )
-            locked += self._connection.scalars(free)
+            some = listing(dialect, contact.c.id, ids[start : start + limit])
+            values = {"ids": some, "most": limit - len(locked)}
+            locked += self._connection.scalars(_free_people(dialect), values)
             if len(locked) == limit:
                 break
         return sorted(locked)
@@ -124,10 +120,10 @@ class SqlEvents:
 
         A person's list ends before the first event that waits for its `retry_at`.
         """
-        mine = among(self._connection, V.contact_id, ids)
-        now = self._clock.now()
+        dialect = self._connection.dialect.name
+        values = {"ids": listing(dialect, V.contact_id, ids), "at": self._clock.now()}
         found: dict[ContactId, list[Event]] = defaultdict(list)
-        for one in self._find(mine, _WAITING, _ripe(V, now), ~_held_up(now)):
+        for one in self._events(_unprocessed(dialect), values):
             if one.contact_id is not None:
                 found[one.contact_id].append(one)
         return dict(found)
@@ -153,14 +149,7 @@ class SqlEvents:
 
     def lock_without_contact(self, limit: int) -> list[Event]:
         """Lock unprocessed events that name nobody, skipping locked ones."""
-        nameless = (
-            select(*_FIELDS)
-            .where(_WAITING, V.contact_id.is_(None), _ripe(V, self._clock.now()))
-            .order_by(V.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        return [_event(row) for row in self._connection.execute(nameless)]
+        return self._events(_NAMELESS_WAITING, {"at": self._clock.now(), "most": limit})
 
     def count(
         self,
@@ -216,11 +205,8 @@ class SqlEvents:
             )
         )
 
-    def _find(self, *conditions: ColumnElement[bool]) -> list[Event]:
-        return self._events(_wanted(*conditions))
-
     def _events(self, wanted: Select[Any], values: Mapping[str, Any] | None = None) -> list[Event]:
-        return [_event(row) for row in self._connection.execute(wanted, values)]
+        return [_event(row) for row in self._connection.execute(wanted, values).all()]
 
 
 def _wanted(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -261,12 +247,12 @@ _NAMELESS: Final = _wanted(
 )
 
 
-def _ripe(columns: Any, now: datetime) -> ColumnElement[bool]:
-    """Not put off to later."""
-    return or_(columns.retry_at.is_(None), columns.retry_at <= now)
+def _ripe(columns: Any) -> ColumnElement[bool]:
+    """Not put off to later than `at`."""
+    return or_(columns.retry_at.is_(None), columns.retry_at <= _AT)
 
 
-def _held_up(now: datetime) -> ColumnElement[bool]:
+def _held_up() -> ColumnElement[bool]:
     """Behind an event of the same person that is put off: order matters more than speed."""
     before = event.alias("before").c
     return (
@@ -276,11 +262,35 @@ def _held_up(now: datetime) -> ColumnElement[bool]:
             before.processed_at.is_(None),
             before.parked_at.is_(None),
             before.id < V.id,
-            ~_ripe(before, now),
+            ~_ripe(before),
         )
         .correlate(event)
         .exists()
     )
+
+
+_WAITING_PEOPLE: Final = (
+    select(V.contact_id)
+    .where(_WAITING, V.contact_id.is_not(None), _ripe(V), ~_held_up())
+    .order_by(V.id)
+    .limit(bindparam("most"))
+)
+_NAMELESS_WAITING: Final = (
+    _wanted(_WAITING, V.contact_id.is_(None), _ripe(V))
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+
+
+@cache
+def _unprocessed(dialect: str) -> Select[Any]:
+    return _wanted(listed(dialect, V.contact_id), _WAITING, _ripe(V), ~_held_up())
+
+
+@cache
+def _free_people(dialect: str) -> Select[Any]:
+    free = select(contact.c.id).where(listed(dialect, contact.c.id)).limit(bindparam("most"))
+    return free.with_for_update(skip_locked=True)
 
 
 def _event(row: AnyRow) -> Event:

@@ -10,8 +10,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, tuple_, update
 
 from orchestrator.domain.consent import (
     SALT_BYTES,
@@ -30,7 +29,7 @@ from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import ContactId, shard_of
 from orchestrator.ports.ledger import CheckpointSigner
 from orchestrator.storage import ledger_checkpoints, ledger_verify
-from orchestrator.storage.batches import listed, listing
+from orchestrator.storage.batches import inserting, listed, listing, takes_locks, upserting
 from orchestrator.storage.ledger_rows import BATCH, record_of, rows_of, state_of, survivors
 from orchestrator.storage.tables import consent_record, consent_state, consent_subject
 
@@ -44,6 +43,21 @@ _FOLDED: Final = [
 _LOCKED_SUBJECTS: Final = select(consent_subject).order_by(consent_subject.c.id).with_for_update()
 _TO_FOLD: Final = select(consent_subject.c.contact_id, *_FOLDED).join(
     consent_record, consent_record.c.subject_id == consent_subject.c.id
+)
+
+
+_NEW_RECORD: Final = insert(consent_record)
+_GROWN_SUBJECT: Final = update(consent_subject).where(
+    consent_subject.c.id == bindparam("of_id"), consent_subject.c.shard == bindparam("of_shard")
+)
+_STATE_KEY: Final = tuple(column.name for column in consent_state.primary_key)
+_STATE_SAID: Final = (
+    "status",
+    "legal_basis",
+    "subject_id",
+    "seq",
+    "changed_at",
+    "expires_at",
 )
 
 
@@ -70,15 +84,19 @@ class SqlConsents:
             return []
         owners, heads = self._lock_owners({entry.contact_id for entry in entries})
         entries = [_owned(entry, owners[entry.contact_id]) for entry in entries]
-        self._extend(self._news(entries), heads, now)
-        return self._write_fold(sorted(set(owners.values())))
+        stored = self.states(set(owners.values()))
+        news = self._news(entries, stored)
+        if not news:
+            return []
+        self._extend(news, heads, now)
+        return self._write_fold(sorted({entry.contact_id for entry in news}), stored)
 
     def states(self, ids: Iterable[ContactId]) -> dict[ContactId, list[ConsentState]]:
         """The current states of contacts."""
         found: dict[ContactId, list[ConsentState]] = {contact_id: [] for contact_id in ids}
         dialect = self._connection.dialect.name
         wanted = {"ids": listing(dialect, consent_state.c.contact_id, found)}
-        for row in self._connection.execute(_states_of(dialect), wanted):
+        for row in self._connection.execute(_states_of(dialect), wanted).all():
             state = state_of(row)
             found[state.contact_id].append(state)
         return found
@@ -117,7 +135,7 @@ class SqlConsents:
             heads = self._lock_own_subjects(sorted({entry.contact_id for entry in entries}))
             self._extend(entries, heads, now)
         self._delete_states(merged)
-        return self._write_fold(contacts)
+        return self._write_fold(contacts, self.states(contacts))
 
     def erase(self, contact_id: ContactId, now: datetime) -> int:
         """Erase personal fields and salts; the chains still verify. Returns how many records."""
@@ -152,14 +170,14 @@ class SqlConsents:
         for _ in range(_ROUNDS):
             owners = survivors(self._connection, ids)
             heads = self._lock_own_subjects(sorted(set(owners.values())))
-            if survivors(self._connection, ids) == owners:
+            if not takes_locks(self._connection) or survivors(self._connection, ids) == owners:
                 break
         return owners, heads
 
     def _lock_own_subjects(self, contacts: Sequence[ContactId]) -> dict[str, tuple[int, str]]:
         """(length, head) of the contacts' own chains, made where missing, locked in order."""
         self._connection.execute(
-            self._insert(consent_subject).on_conflict_do_nothing(),
+            inserting(self._connection, consent_subject),
             [
                 {
                     "id": contact_id,
@@ -186,12 +204,15 @@ class SqlConsents:
             contacts,
         )
 
-    def _news(self, entries: Sequence[ConsentEntry]) -> list[ConsentEntry]:
+    def _news(
+        self,
+        entries: Sequence[ConsentEntry],
+        stored: Mapping[ContactId, Sequence[ConsentState]],
+    ) -> list[ConsentEntry]:
         """The entries without those that repeat what the state says already."""
-        asked = {entry.contact_id for entry in entries if entry.unless_known}
         known = {
             (state.contact_id, state.channel, state.topic): state
-            for states in self.states(asked).values()
+            for states in stored.values()
             for state in states
         }
         touched: set[tuple[ContactId, Channel]] = set()
@@ -222,12 +243,9 @@ class SqlConsents:
             rows.append(_row(record) | {"shard": shard_of(subject_id)})
         if not rows:
             return
-        self._connection.execute(consent_record.insert(), rows)
+        self._connection.execute(_NEW_RECORD, rows)
         self._connection.execute(
-            update(consent_subject).where(
-                consent_subject.c.id == bindparam("of_id"),
-                consent_subject.c.shard == bindparam("of_shard"),
-            ),
+            _GROWN_SUBJECT,
             [
                 {
                     "of_id": subject_id,
@@ -270,10 +288,13 @@ class SqlConsents:
             found[ContactId(row.contact_id)].append(record_of(row))
         return found
 
-    def _write_fold(self, contacts: Sequence[ContactId]) -> list[ConsentState]:
-        """Make the state rows equal to the fold; returns the states that changed."""
+    def _write_fold(
+        self,
+        contacts: Sequence[ContactId],
+        stored: Mapping[ContactId, Sequence[ConsentState]],
+    ) -> list[ConsentState]:
+        """Make the `stored` state rows equal to the fold; returns the states that changed."""
         records = self._records_to_fold(contacts)
-        stored = self.states(contacts)
         changed: list[ConsentState] = []
         gone: list[ConsentState] = []
         for contact_id in contacts:
@@ -294,15 +315,8 @@ class SqlConsents:
     def _save_states(self, states: Sequence[ConsentState]) -> None:
         if not states:
             return
-        insert = self._insert(consent_state)
-        values = {
-            name: insert.excluded[name]
-            for name in ("status", "legal_basis", "subject_id", "seq", "changed_at", "expires_at")
-        }
         self._connection.execute(
-            insert.on_conflict_do_update(
-                index_elements=list(consent_state.primary_key), set_=values
-            ),
+            upserting(self._connection, consent_state, _STATE_KEY, _STATE_SAID),
             [_row(state) | {"shard": shard_of(state.contact_id)} for state in states],
         )
 
@@ -316,11 +330,6 @@ class SqlConsents:
 
     def _rows(self, statement: Select[Any], column: Any, ids: Iterable[str]) -> list[Row[Any]]:
         return rows_of(self._connection, statement, column, ids)
-
-    def _insert(self, table: Any) -> Any:
-        """An INSERT of this database's dialect: ON CONFLICT is not in the standard."""
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table)
 
 
 def _owned(entry: ConsentEntry, owner: ContactId) -> ConsentEntry:

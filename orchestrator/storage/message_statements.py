@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from orchestrator.domain.flows import MessageClass
 from orchestrator.domain.messages import COUNTED_STATES, WAITING_STATES, MessageState
 from orchestrator.storage.batches import listed, recorded
-from orchestrator.storage.enrolments import one_of
+from orchestrator.storage.enrolment_statements import one_of
 from orchestrator.storage.tables import enrolment, message
 from orchestrator.storage.tables.journeys import DUE_MESSAGE
 from orchestrator.storage.types import UtcDateTime

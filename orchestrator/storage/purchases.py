@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from orchestrator.domain.identifiers import shard_of
 from orchestrator.domain.purchases import CheckoutState, OrderState
-from orchestrator.storage.batches import AnyRow, among, insert_into, listed, listing, takes_locks
+from orchestrator.storage.batches import AnyRow, listed, listing, takes_locks, upserting
 from orchestrator.storage.tables import checkout, shop_order
 
 K: Final = checkout.c
@@ -49,8 +49,12 @@ class SqlPurchases:
 
     def ordered_checkouts(self, ids: Iterable[str]) -> set[str]:
         """Which checkouts an order is stored for."""
-        wanted = among(self._connection, O.checkout_id, ids)
-        return set(self._connection.scalars(select(O.checkout_id).where(wanted).distinct()))
+        wanted = list(ids)
+        if not wanted:
+            return set()
+        dialect = self._connection.dialect.name
+        values = {"ids": listing(dialect, O.checkout_id, wanted)}
+        return set(self._connection.scalars(_ordered(dialect), values).all())
 
     def save_checkouts(self, states: Sequence[CheckoutState]) -> None:
         """Insert or replace."""
@@ -75,7 +79,7 @@ class SqlPurchases:
         dialect = self._connection.dialect.name
         wanted = _rows_by_id(dialect, table, columns, locked=takes_locks(self._connection))
         values = {"ids": listing(dialect, table.c.id, ids)}
-        return list(self._connection.execute(wanted, values))
+        return list(self._connection.execute(wanted, values).all())
 
     def _reserve(self, table: Table, ids: Sequence[str]) -> None:
         """Lock ids that have no row yet: whoever comes second then finds the row of the first.
@@ -91,15 +95,19 @@ class SqlPurchases:
     def _save(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         if not rows:
             return
-        new = insert_into(self._connection, table)
-        changed = {name: new.excluded[name] for name in rows[0] if name not in ("id", "shard")}
         ordered = sorted(rows, key=lambda row: row["id"])
+        names = tuple(name for name in rows[0] if name not in ("id", "shard"))
         self._connection.execute(
-            new.on_conflict_do_update(index_elements=["id", "shard"], set_=changed), ordered
+            upserting(self._connection, table, ("id", "shard"), names), ordered
         )
 
 
 _SALT: Final = {"checkout": 1, "shop_order": 2}
+
+
+@cache
+def _ordered(dialect: str) -> Select[Any]:
+    return select(O.checkout_id).where(listed(dialect, O.checkout_id)).distinct()
 
 
 @cache

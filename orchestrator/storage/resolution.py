@@ -23,7 +23,7 @@ from orchestrator.ports.runtime import Ids
 from orchestrator.storage.batches import (
     AnyRow,
     among,
-    insert_new,
+    inserting_new,
     listed,
     listing,
     recorded,
@@ -50,6 +50,7 @@ _SAID: Final = (
     "country",
 )
 _IDENTITY: Final = (I.kind, I.value)
+_NEW_CONTACT: Final = insert(contact)
 
 
 @cache
@@ -57,6 +58,12 @@ def _identities_among(dialect: str) -> Select[Any]:
     asked = recorded(dialect, _IDENTITY)
     mine = (I.kind == asked.c.kind) & (I.value == asked.c.value)
     return select(*_IDENTITY, I.contact_id).join(asked, mine)
+
+
+@cache
+def _stronger_of(dialect: str) -> Select[Any]:
+    mine = select(I.contact_id, I.kind, I.value).where(listed(dialect, I.contact_id))
+    return mine.where(I.kind != PHONE)
 
 
 @cache
@@ -103,6 +110,8 @@ class Resolver:
         only where nothing stronger contradicts it.
         """
         phones = {one for identities in told for one in identities if one[0] == PHONE}
+        if not phones:
+            return [list(identities) for identities in told]
         owners = self._owners(sorted(phones))
         stronger = self._stronger(set(owners.values()))
         holders = {phone: [stronger.get(owner, {})] for phone, owner in owners.items()}
@@ -122,11 +131,11 @@ class Resolver:
     def _stronger(self, ids: set[ContactId]) -> dict[ContactId, dict[str, set[str]]]:
         """The ids and email addresses by which contacts are known."""
         found: dict[ContactId, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        rows = select(I.contact_id, I.kind, I.value).where(
-            among(self._connection, I.contact_id, ids), I.kind != PHONE
-        )
-        for row in self._connection.execute(rows) if ids else ():
-            found[row.contact_id][row.kind].add(row.value)
+        if ids:
+            dialect = self._connection.dialect.name
+            wanted = {"ids": listing(dialect, I.contact_id, ids)}
+            for row in self._connection.execute(_stronger_of(dialect), wanted).all():
+                found[row.contact_id][row.kind].add(row.value)
         return found
 
     def _claimed(self, keys: Sequence[Sequence[Identity]]) -> Owners:
@@ -143,8 +152,14 @@ class Resolver:
                 self._identity_row(one, owner) for one in person.identities if one not in owners
             ]
         rows.sort(key=lambda row: (row["kind"], row["value"]))
-        insert_new(self._connection, contact_identity, rows, I.value)
-        return self._owners(wanted)
+        if len(self._insert_identities(rows)) == len(rows):
+            return {**owners, **{(row["kind"], row["value"]): row["contact_id"] for row in rows}}
+        return self._owners(wanted)  # another batch was quicker
+
+    def _insert_identities(self, rows: Sequence[dict[str, Any]]) -> list[str]:
+        """Insert what nobody has; returns the value of each that went in."""
+        statement = inserting_new(self._connection, contact_identity, I.value)
+        return list(self._connection.scalars(statement, rows).all())
 
     def _new_id(self) -> ContactId:
         new = ContactId(self._ids.new())
@@ -171,8 +186,11 @@ class Resolver:
         return {(row.kind, row.value): row.contact_id for row in found}
 
     def _locked(self, ids: Iterable[ContactId]) -> dict[ContactId, AnyRow]:
+        wanted_ids = list(ids)
+        if not wanted_ids:
+            return {}
         dialect = self._connection.dialect.name
-        wanted = {"ids": listing(dialect, C.id, ids)}
+        wanted = {"ids": listing(dialect, C.id, wanted_ids)}
         return {row.id: row for row in self._connection.execute(_people_to_lock(dialect), wanted)}
 
     def _moved(self, known: Mapping[ContactId, AnyRow]) -> bool:
@@ -217,7 +235,7 @@ class Resolver:
             found[first] = Resolution(kept, created=not old, merged=tuple(old[1:]))
             found |= {place: Resolution(kept) for place in others}
         if creations:
-            self._connection.execute(insert(contact), creations)
+            self._connection.execute(_NEW_CONTACT, creations)
         return [found[place] for place in range(len(people))]
 
     def _repoint(self, losers: set[ContactId], kept: ContactId) -> None:

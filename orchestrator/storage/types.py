@@ -11,10 +11,43 @@ from sqlalchemy import JSON, BigInteger, BindParameter, Dialect, Numeric, String
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from orchestrator.storage.json_text import json_text, read_json
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+class Json(TypeDecorator[Any]):
+    """JSON: `jsonb` on PostgreSQL, compact text on SQLite.
+
+    There SQLAlchemy's own type would go through three functions for each of a row's columns.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose the column type of the database."""
+        kind = JSONB if dialect.name == "postgresql" else JSON
+        return dialect.type_descriptor(kind(none_as_null=True))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """How a value of Python becomes one of the database."""
+        return _json_or_null if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """How a value of the database becomes one of Python."""
+        if dialect.name == "sqlite":
+            return _value_or_none
+        return super().result_processor(dialect, coltype)
+
+
+def _json_or_null(value: Any) -> str | None:
+    return None if value is None else json_text(value)
+
+
+def _value_or_none(text: str | None) -> Any:
+    return None if text is None else read_json(text)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -32,25 +65,36 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
         return dialect.type_descriptor(BigInteger())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
         """Refuse a naive time (ValueError); a time without a zone is a mistake."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            msg = f"a time without a zone cannot be stored: {value!r}"
-            raise ValueError(msg)
-        if dialect.name == "postgresql":
-            return value
-        return (value - EPOCH) // MICROSECOND
+        return _aware if dialect.name == "postgresql" else _microseconds
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], datetime | None]:
         """Return aware UTC."""
-        if value is None:
-            return None
-        if dialect.name == "postgresql":
-            moment: datetime = value
-            return moment.astimezone(UTC)
-        return EPOCH + timedelta(microseconds=value)
+        del coltype
+        return _in_utc if dialect.name == "postgresql" else _moment_of
+
+
+def _aware(value: datetime | None) -> datetime | None:
+    if value is not None and value.tzinfo is None:
+        msg = f"a time without a zone cannot be stored: {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def _microseconds(value: datetime | None) -> int | None:
+    known = _aware(value)
+    return None if known is None else (known - EPOCH) // MICROSECOND
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
+
+def _moment_of(value: int | None) -> datetime | None:
+    return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
 class TextUuid(Uuid[str]):

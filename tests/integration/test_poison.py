@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.domain import hearing, journey
 from orchestrator.domain.journey import Situation
-from orchestrator.services import advance as advancing
+from orchestrator.services import decisions
 from orchestrator.services import enrol as enrolling
 from tests.integration.shop import BRAND, CART, Shop, checkout
 
@@ -30,7 +30,7 @@ def raises_for(email: str, real: Any) -> Any:
 async def test_a_run_that_raises_is_parked_after_five_tries_and_blocks_nobody(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advancing, "advance", raises_for(ADA, journey.advance))
+    monkeypatch.setattr(decisions, "advance", raises_for(ADA, journey.advance))
     await shop.receive("checkout.started", ADA, **checkout("a"))
     await shop.receive("checkout.started", BEA, **checkout("b"))
     for _ in range(8):

@@ -10,7 +10,7 @@ from orchestrator.domain.errors import Conflict, NotFound
 from orchestrator.domain.identifiers import MessageId
 from orchestrator.domain.journey import Situation
 from orchestrator.ports import Delivery, DeliveryOutcome
-from orchestrator.services import advance as advancing
+from orchestrator.services import decisions
 from orchestrator.services.settling import release, resolve_message
 from tests.integration.shop import Shop, checkout
 
@@ -59,7 +59,7 @@ async def test_a_parked_run_goes_on_once_it_is_released(
         raise RuntimeError("poison")
 
     with monkeypatch.context() as patched:
-        patched.setattr(advancing, "advance", raising)
+        patched.setattr(decisions, "advance", raising)
         await shop.receive("checkout.started", ADA, **checkout())
         for _ in range(8):
             await shop.pass_time(minutes=20)

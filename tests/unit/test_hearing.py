@@ -183,6 +183,17 @@ def test_an_event_right_after_entry_counts_for_a_first_step_that_waits_for_it() 
     assert run.sends == ["viewed"]
 
 
+@pytest.mark.parametrize(("at", "way"), [(90, "viewed"), (59, "missed"), (181, "missed")])
+def test_an_event_counts_for_the_step_a_punctual_engine_would_have_come_to(
+    at: int, way: str
+) -> None:
+    run = Run.of("- wait: 1 hour\n" + FOR_A_VIEW.replace("SINCE", "step"))
+    run.advance()
+    run.hear(coffee(timedelta(minutes=at)))  # nobody has taken the run past its wait
+    run.advance(4 * HOUR)
+    assert run.sends == [way]
+
+
 @pytest.mark.parametrize("since", ["step", "entry"])
 @pytest.mark.parametrize(
     ("late", "way"), [(timedelta(), "viewed"), (timedelta(microseconds=1), "missed")]

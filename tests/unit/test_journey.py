@@ -70,11 +70,50 @@ def test_a_wait_ends_at_the_very_moment_it_is_due() -> None:
     assert len(run.sends) == 1
 
 
-def test_the_next_wait_counts_from_when_the_run_came_to_it() -> None:
-    run = Run.of("- wait: 1 hour\n- wait: 1 hour\n- send: cart/reminder")
+@pytest.mark.parametrize("between", ["", "- coupon: {code: GIFT-1}\n"])
+def test_the_next_wait_counts_from_the_end_of_the_last_however_late_it_was_woken(
+    between: str,
+) -> None:
+    run = Run.of(f"- wait: 1 hour\n{between}- wait: 10 hours\n- send: cart/reminder")
     run.advance()
     run.advance(5 * HOUR)  # nobody woke it in time
-    assert run.due == 6 * HOUR
+    assert run.due == 11 * HOUR
+
+
+def test_the_first_wait_counts_from_entry_however_late_the_run_is_begun() -> None:
+    run = Run.of("- wait: 2 hours\n- send: cart/reminder")
+    run.advance(HOUR)
+    assert run.due == 2 * HOUR
+
+
+def test_behind_a_message_waits_count_from_when_the_run_passed_it() -> None:
+    run = Run.of("- wait: 1 hour\n- send: cart/reminder\n- wait: 1 hour\n- send: cart/nudge")
+    run.advance(5 * HOUR)
+    run.settle(MessageState.SENT)
+    run.advance(6 * HOUR)
+    assert run.due == 7 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("entry", "sent_after"), [("- wait: 1 hour\n", HOUR), ("", timedelta())], ids=["wait", "none"]
+)
+def test_a_messages_lateness_counts_from_when_the_run_should_have_come_to_it(
+    entry: str, sent_after: timedelta
+) -> None:
+    run = Run.of(f"{entry}- send: cart/reminder")
+    send = run.advance(5 * HOUR).send
+    assert send is not None
+    assert send.due_at == START + sent_after
+
+
+def test_on_another_channel_lateness_counts_from_the_failure_of_the_last() -> None:
+    run = Run.of("- send: cart/reminder\n  via: [email, sms]")
+    run.advance()
+    run.settle(MessageState.FAILED)
+    run.enrolment = replace(run.enrolment, due_at=START + 3 * HOUR)
+    send = run.advance(4 * HOUR).send
+    assert send is not None
+    assert send.due_at == START + 3 * HOUR
 
 
 def test_calendar_days_are_those_of_the_recipient() -> None:
