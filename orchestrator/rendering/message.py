@@ -95,9 +95,8 @@ class MessageRenderer:
         return with_counted_links(mail, self._links.own, of_message)
 
     def _text(self, request: RenderRequest, number: str) -> RenderedMessage:
-        sender = self._book.brand.sms_for(request.contact.country)
-        if sender is None:
-            raise RenderFailed(request.message.template, None, "brand.sms names no sender")
+        # Where the brand names nobody, the provider's own address does.
+        sender = self._book.brand.sms_for(request.contact.country) or ""
         context = replace(self._context(request), sender=sender)
         sms = self._sms.render(request.message.template, context)
         body = sms.text.encode()
@@ -107,7 +106,7 @@ class MessageRenderer:
             envelope_to=number,
             body=body,
             locale=sms.locale,
-            details=_details(body),
+            details=_details(body, segments=sms.size.segments, encoding=sms.size.encoding.value),
         )
 
     def _context(self, request: RenderRequest) -> RenderContext:
@@ -152,5 +151,5 @@ def contact_facts(contact: Contact) -> dict[str, Any]:
     }
 
 
-def _details(body: bytes, **more: str) -> dict[str, Any]:
+def _details(body: bytes, **more: str | int) -> dict[str, Any]:
     return {"bytes": len(body), "sha256": sha256(body).hexdigest(), **more}

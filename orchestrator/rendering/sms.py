@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.flows import AttributeType, Brand, Channel, Topic
+from orchestrator.domain.segments import MOST_CHARACTERS, MOST_SEGMENTS, SmsSize, size_of
 from orchestrator.rendering.context import TEXT_NAMES, RenderContext, Vocabulary, filters
 from orchestrator.rendering.environment import MessageEnvironment
 from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
@@ -29,6 +30,7 @@ class RenderedSms:
 
     text: str
     locale: str
+    size: SmsSize
 
 
 class SmsRenderer:
@@ -50,15 +52,28 @@ class SmsRenderer:
         """The text for a template named `<group>/<name>`.
 
         Raises:
-            RenderFailed: there is no such template, it and the facts do not fit together, or
-                nothing is left to say.
+            RenderFailed: there is no such template, it and the facts do not fit together,
+                nothing is left to say, or too much.
         """
+        sms = self.render_unbounded(template, context)
+        if sms.size.segments > MOST_SEGMENTS or len(sms.text) > MOST_CHARACTERS:
+            message = f"{sms.size.segments} SMS and {len(sms.text)} characters are too long a text"
+            raise RenderFailed(template, None, message)
+        return sms
+
+    def render_unbounded(self, template: str, context: RenderContext) -> RenderedSms:
+        """The same, however long it is."""
         environment, name, locale = self._environment(template, context.locale)
         facts = self._vocabulary.facts(context, locale)
         text = tidy(environment.rendered(environment.compiled(name), facts))
         if not text:
             raise RenderFailed(name, None, "the message is empty")
-        return RenderedSms(text, locale)
+        return RenderedSms(text, locale, size_of(text))
+
+    def source(self, template: str, locale: str | None = None) -> tuple[str, str]:
+        """(file below its folder, text) of a template in a language. Raises RenderFailed."""
+        _, name, _ = self._environment(template, locale)
+        return name, self._sources[name]
 
     def check(
         self, template: str, outputs: Sequence[str] = (), locale: str | None = None

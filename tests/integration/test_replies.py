@@ -196,7 +196,7 @@ async def test_a_repeated_delivery_and_a_repeated_stop_change_nothing(shop: Shop
     for _ in range(2):
         assert (await reply(shop, "STOP", MessageSid="SM" + "b" * 32)).status_code == 200
     await reply(shop, "stop!!", MessageSid="SM" + "c" * 32)
-    assert [one.action for one in records(shop)].count("withdrawn") == 1
+    assert [one.action.value for one in records(shop)].count("withdrawn") == 1
     assert len([event for event in heard(shop) if event.source == "twilio"]) == 2
 
 

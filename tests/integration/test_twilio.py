@@ -91,7 +91,7 @@ async def test_the_address_names_the_sender_where_the_brand_names_none(
 async def test_without_any_sender_nothing_is_asked_of_twilio(server: TwilioServer) -> None:
     provider = opened(f"twilio://{SID}:{TOKEN}@default?base_url={server.url}")
     delivery = await sent(provider, text(sender=""))
-    assert (delivery.outcome, delivery.code) == (RETRY, "configuration")
+    assert (delivery.outcome, delivery.code) == (RETRY, "sender")
     assert server.requests == 0
 
 

@@ -24,6 +24,7 @@ from orchestrator.channels.exchange import CalledOff, Exchange, is_certificate_r
 from orchestrator.channels.sms.twilio_answers import (
     Answer,
     delivery_of,
+    nobody_to_send_from,
     to_mend,
     wants_a_person,
 )
@@ -214,7 +215,7 @@ class TwilioProvider:
             return {**form, "messaging_service_sid": self.account.messaging_service}
         sender = message.sender or self.account.sender
         if not sender:
-            return to_mend("nobody to send from: name one in brand.sms or with ?from=")
+            return nobody_to_send_from()
         return {**form, "from_": sender}
 
     def _told(self, message_id: MessageId, delivery: Delivery) -> Delivery:

@@ -96,6 +96,7 @@ LATER: Final = frozenset(
 )
 
 _DIGITS: Final = 10
+_NO_SENDER: Final = "sender"
 _DEAD: Final = frozenset({"failed", "undelivered", "canceled"})
 _CREATED: Final = range(200, 300)
 _SERVER_ERRORS: Final = range(500, 600)
@@ -134,11 +135,17 @@ def to_mend(detail: str) -> Delivery:
     return Delivery(DeliveryOutcome.RETRY, code=code, detail=detail, retry_after=MEND_PAUSE)
 
 
+def nobody_to_send_from() -> Delivery:
+    """A country without a sender; others may have one, so the provider is not rested."""
+    detail = "nobody to send from: name a sender in brand.sms, or with ?from="
+    return Delivery(DeliveryOutcome.RETRY, code=_NO_SENDER, detail=detail, retry_after=MEND_PAUSE)
+
+
 def wants_a_person(delivery: Delivery) -> bool:
     """Whether somebody has to mend a sender, or look at a code that nobody has met before."""
     if delivery.reason == FailedReason.PROVIDER_ERROR:
         return True
-    return delivery.code is not None and delivery.code in map(str, SENDER)
+    return delivery.code in {_NO_SENDER, *map(str, SENDER)}
 
 
 def _created(told: Mapping[str, Any]) -> Delivery:
