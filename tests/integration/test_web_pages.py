@@ -256,7 +256,7 @@ async def test_a_refused_edit_shows_on_every_page_with_its_lines(
     file.write_text(BRAND + FORKED.replace("exit_when:", "exit_wen:").replace("2 days", "2 dyas"))
     read = read_files(file, ROOT / "templates")
     publish(shop.app.database, shop.app.library, read.candidate, "file", shop.clock)
-    assert "Edit not live: 2 errors" in (await seen(inside, "/")).text
+    assert "Edit not live : 2 errors" in (await seen(inside, "/")).text
     answer = await inside.get("/publishing")
     line = read.candidate.source.splitlines().index("    exit_wen:") + 1
     assert f"flows.yaml:{line}:5</code>: <strong>unknown key &#34;exit_wen&#34;" in answer.text
