@@ -12,6 +12,10 @@ from tests.integration.shop import BRAND
 
 TOPICS = ("offers", "news")
 HOURS = timedelta(hours=1)
+PERIODS = {"hour": HOURS, "day": timedelta(days=1), "week": timedelta(weeks=1)}
+
+Caps = dict[str, list[tuple[int, str]]]
+"""For each channel, how many messages per period."""
 
 
 @dataclass(frozen=True)
@@ -232,8 +236,21 @@ class Life:
         return dict(zip(("email", "sms"), answers, strict=True))
 
 
-def flows_file(journeys: list[Journey], caps: dict[str, int]) -> str:
-    """The whole file, with rolling caps per day and channel."""
-    words = ", ".join(f"{channel}: {limit} per day" for channel, limit in caps.items())
+def some_caps(draw: random.Random) -> Caps:
+    """Rolling caps for each channel: one, or several that hold together."""
+
+    def of_channel() -> list[tuple[int, str]]:
+        day, week = (draw.randint(1, 4), "day"), (draw.randint(3, 7), "week")
+        return draw.choice([[day], [week], [day, week], [week, day], [(1, "hour"), day, week]])
+
+    return {"email": of_channel(), "sms": of_channel()}
+
+
+def flows_file(journeys: list[Journey], caps: Caps) -> str:
+    """The whole file, with its caps as the default policy."""
+    words = ", ".join(
+        f"{channel}: [{', '.join(f'{limit} per {period}' for limit, period in some)}]"
+        for channel, some in caps.items()
+    )
     policies = f"policies:\n  default:\n    caps: {{{words}}}\n"
     return f"{BRAND}{policies}flows:\n{''.join(one.text for one in journeys)}"

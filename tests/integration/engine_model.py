@@ -12,9 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tests.integration.engine_journeys import TOPICS, Deed, Journey
-
-DAY = timedelta(days=1)
+from tests.integration.engine_journeys import PERIODS, TOPICS, Caps, Deed, Journey
 
 
 @dataclass
@@ -70,7 +68,7 @@ class Model:
     """The history of one world."""
 
     journeys: Sequence[Journey]
-    caps: dict[str, int]
+    caps: Caps
     told: list[Told] = field(default_factory=list)
     handed: list[HandedOver] = field(default_factory=list)
     moment: int = 0
@@ -179,18 +177,24 @@ class Model:
         return False
 
     def over_cap(self, one: HandedOver, so_far: Sequence[HandedOver]) -> bool:
-        limit = self.caps[one.channel]
+        """Whether it was one too many under any cap of its channel."""
+        return one.counts and any(
+            self._within(one, so_far, PERIODS[period]) > limit
+            for limit, period in self.caps[one.channel]
+        )
+
+    def _within(self, one: HandedOver, so_far: Sequence[HandedOver], period: timedelta) -> int:
+        """How many messages its person had within a period on its channel, itself included."""
         people = self.people(told for told in self.told if told.bound(one.gated))
         mine = people.get(one.identity, one.identity)
-        window = [
-            other
+        return sum(
+            1
             for other in so_far
             if other.channel == one.channel
             and other.counts
             and people.get(other.identity, other.identity) == mine
-            and one.gated_at - DAY < other.gated_at <= one.gated_at
-        ]
-        return one.counts and len(window) > limit
+            and one.gated_at - period < other.gated_at <= one.gated_at
+        )
 
     def surely_consented(self, identities: set[str], channel: str, moment: int) -> bool:
         """One of them had certainly said yes by then, and nobody at all ever withdrew."""

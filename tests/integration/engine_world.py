@@ -33,7 +33,7 @@ from orchestrator.services.recovery import recover
 from orchestrator.services.results import doubt_expired
 from orchestrator.settings import Settings
 from orchestrator.storage.tables import enrolment, event, message
-from tests.integration.engine_journeys import Deed, Journey, Life, Writer, flows_file
+from tests.integration.engine_journeys import Deed, Journey, Life, Writer, flows_file, some_caps
 from tests.integration.engine_model import HandedOver, Model, Sent
 from tests.integration.shop import ROOT, SteppingClock
 
@@ -190,7 +190,7 @@ class World:
         self.draw = random.Random(self.seed)
         writer = Writer(self.draw)
         self.flows = [writer.journey(number) for number in range(self.journeys)]
-        caps = {"email": self.draw.randint(1, 4), "sms": self.draw.randint(1, 3)}
+        caps = some_caps(self.draw)
         self.model = Model(self.flows, caps)
         self.life = Life(self.draw, people=5)
         self.provider = Provider(self.model, self.draw)
@@ -247,6 +247,9 @@ class World:
         while waiting:
             self._light_fuses()
             some = [waiting.pop(0) for _ in range(min(len(waiting), self.draw.randint(1, 4)))]
+            if self.draw.random() < 0.2:  # told twice at the same time, perhaps to two engines
+                some.append(self.draw.choice(some))
+            self.draw.shuffle(some)
             await asyncio.gather(
                 *(self._tell(deed) for deed in some), *(self._turn(one) for one in self.engines)
             )
