@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.storage.json_text import json_text, read_json
@@ -26,6 +29,10 @@ _PRAGMAS: Final = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -32000",  # KiB
 )
+
+RESTED_SECONDS: Final = 1.0
+"""After so long in the pool a PostgreSQL connection is asked whether it is alive."""
+_RESTS_SINCE: Final = "orchestrator_rests_since"
 
 OnConnect = Callable[[sqlite3.Connection], None]
 
@@ -114,6 +121,28 @@ def _sqlite(address: URL, on_connect: OnConnect | None) -> Engine:
     return engine
 
 
+def _ping_when_rested(engine: Engine) -> None:
+    """Ask a connection that has rested whether it is alive, before it is used.
+
+    SQLAlchemy's `pool_pre_ping` asks before each transaction, and most of ours are as short as
+    the question. One that has died within the second fails its transaction, as it would in the
+    midst of it, and SQLAlchemy then replaces all that the pool holds.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rest(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        rested = time.monotonic() - record.info.get(_RESTS_SINCE, math.inf)
+        if rested > RESTED_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error
+
+
 def _postgresql(address: URL) -> Engine:
     engine = create_engine(
         address,
@@ -122,9 +151,9 @@ def _postgresql(address: URL) -> Engine:
         isolation_level="READ COMMITTED",
         pool_size=CONNECTIONS,
         pool_timeout=10,
-        pool_pre_ping=True,
         **_common(),
     )
+    _ping_when_rested(engine)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
