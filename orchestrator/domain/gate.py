@@ -63,6 +63,8 @@ class GateFacts:
     suppressed: bool | None
     exited: bool
     now: datetime
+    replaced: bool = False
+    """Whether it tells of something that is no longer so: a newer notice goes in its place."""
     channel: Channel | None = None
     """The channel asked about; the message's own where it is None."""
     room_at: datetime | None = None
@@ -81,6 +83,8 @@ def gate(facts: GateFacts) -> Verdict:
         return Block(NotSentReason.ERASED)
     if facts.exited:
         return Cancel(CancelledReason.EXITED)
+    if facts.replaced:
+        return Cancel(CancelledReason.REPLACED)
     if contact.address(channel) is None:
         return Block(NotSentReason.UNREACHABLE)
     if facts.suppressed is not None and _heeds(message.message_class, hard=facts.suppressed):

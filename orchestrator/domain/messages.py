@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from orchestrator.domain.flows import Channel, MessageClass
@@ -159,6 +160,20 @@ MOVES: Mapping[MessageState, frozenset[MessageState]] = {
     MessageState.NOT_SENT: frozenset(),
 }
 """Every move that exists; conditional writes name the states they may leave."""
+
+BY_HAND: Mapping[MessageState, frozenset[MessageState]] = {
+    MessageState.FAILED: frozenset({MessageState.QUEUED}),
+}
+"""`retry`: a person's decision about what failed by an error of ours, before anybody had it."""
+
+
+@cache
+def may_leave(states: frozenset[MessageState], target: MessageState) -> bool:
+    """Whether a message may come from each of these states to another, or stay where it is."""
+    return all(
+        target is state or target in MOVES[state] or target in BY_HAND.get(state, ())
+        for state in states
+    )
 
 
 @dataclass(frozen=True, slots=True)

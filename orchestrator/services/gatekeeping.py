@@ -35,6 +35,7 @@ from orchestrator.domain.messages import (
     NotSentReason,
 )
 from orchestrator.ports import Clock, FlowLibrary, MessageChange, RenderedMessage, UnitOfWork
+from orchestrator.services.notices import is_about_policy, superseded
 from orchestrator.services.runs import Backdrop, read_backdrop
 
 IN_DOUBT_AFTER: Final = timedelta(minutes=2)
@@ -69,6 +70,7 @@ class _Ground:
     suppressed: Mapping[tuple[Channel, str], bool]
     sent: dict[tuple[ContactId, Channel], list[datetime]]
     rivals: Mapping[tuple[ContactId, Channel], Sequence[Message]]
+    replaced: frozenset[EnrolmentId]
     now: datetime
 
 
@@ -134,6 +136,7 @@ class Gatekeeper:
             suppressed=uow.suppressions.find(addresses),
             sent=self._counted(uow, messages, now),
             rivals=_rivals(uow, messages, now),
+            replaced=self._replaced(uow, runs.values()),
             now=now,
         )
 
@@ -147,6 +150,17 @@ class Gatekeeper:
         if not nameless:
             return own
         return {contact_id: [*own.get(contact_id, ()), *nameless] for contact_id in people}
+
+    def _replaced(self, uow: UnitOfWork, runs: Iterable[Enrolment]) -> frozenset[EnrolmentId]:
+        """Runs that tell of a privacy policy which a newer one has replaced."""
+        told = [
+            run for run in runs if is_about_policy(self._library.book(run.version).flows[run.flow])
+        ]
+        privacy = self._library.book(self._library.live()).brand.privacy
+        if not told or privacy is None:
+            return frozenset()
+        old = superseded(uow.privacy_versions.known(), privacy.version)
+        return frozenset(run.id for run in told if run.key in old)
 
     def _counted(
         self, uow: UnitOfWork, messages: Sequence[Message], now: datetime
@@ -219,6 +233,7 @@ class Gatekeeper:
                 suppressed=ground.suppressed.get((channel, address)),
                 exited=run.ended_at is not None or self._exits(run, ground),
                 now=ground.now,
+                replaced=run.id in ground.replaced,
                 channel=channel,
                 room_at=_room_at(message, channel, step, ground),
                 if_late=step.if_late,

@@ -1,11 +1,20 @@
-"""Notices of a new privacy policy: everybody who existed when it went live is told once."""
+"""Notices of a new privacy policy: everybody who existed when it went live enters once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from orchestrator.domain.flows import Flow, FlowBook, PolicyChangeTrigger
-from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, UnitOfWork
+from orchestrator.ports import (
+    Clock,
+    Database,
+    FlowLibrary,
+    Ids,
+    Lane,
+    PrivacyVersion,
+    UnitOfWork,
+)
 from orchestrator.services.entering import Door, Wish, enter_people
 
 BATCH: Final = 100
@@ -16,8 +25,10 @@ class Notices:
     """Enters people into the flows that wait for a change of policy.
 
     Entries and cursor are one commit, under the lock of the version's row: a crash or a second
-    process neither doubles nor misses anybody. While another version of the policy is live
-    (somebody went back), the rest waits; when it is live again, they are told.
+    process neither doubles nor misses anybody. Versions have their turn in the order in which
+    they were published, up to the live one: everybody enters for each, and the gate lets only
+    the newest notice go. While an earlier version is live (somebody went back), the rest
+    waits; when the later one is live again, they enter.
     """
 
     def __init__(self, database: Database, library: FlowLibrary, clock: Clock, ids: Ids) -> None:
@@ -27,19 +38,21 @@ class Notices:
         self._ids = ids
 
     async def run_once(self, limit: int = BATCH) -> int:
-        """Let in the next people who are to be told of the live policy; returns how many."""
+        """Let in the next people who are to be told of a policy; returns how many."""
         privacy = self._library.book(self._library.live()).brand.privacy
-        known = await self._database.query(lambda uow: uow.privacy_versions.known())
-        waiting = {one.version for one in known if one.finished_at is None}
-        if privacy is None or privacy.version not in waiting:
+        if privacy is None:
             return 0
-        return await self._database.run(Lane.IMPORT, lambda uow: self._tell(uow, limit))
+        known = await self._database.query(lambda uow: uow.privacy_versions.known())
+        owed = [one for one in until(known, privacy.version) if one.finished_at is None]
+        if not owed:
+            return 0
+        oldest = owed[0].version
+        return await self._database.run(Lane.IMPORT, lambda uow: self._tell(uow, oldest, limit))
 
-    def _tell(self, uow: UnitOfWork, limit: int) -> int:
+    def _tell(self, uow: UnitOfWork, version: str, limit: int) -> int:
         now = self._clock.now()
         door = Door.open(self._library, self._ids, now)
-        privacy = door.book.brand.privacy
-        notice = uow.privacy_versions.lock(privacy.version) if privacy else None
+        notice = uow.privacy_versions.lock(version)
         if notice is None:
             return 0
         flows = policy_flows(door.book)
@@ -52,10 +65,22 @@ class Notices:
         return len(people)
 
 
+def until(known: Sequence[PrivacyVersion], live: str) -> Sequence[PrivacyVersion]:
+    """The versions published up to the live one, itself included."""
+    versions = [one.version for one in known]
+    return known[: versions.index(live) + 1] if live in versions else ()
+
+
+def superseded(known: Sequence[PrivacyVersion], live: str) -> frozenset[str]:
+    """The versions that the live one has replaced."""
+    return frozenset(one.version for one in until(known, live)) - {live}
+
+
 def policy_flows(book: FlowBook) -> list[Flow]:
     """The flows that a change of policy lets people into."""
-    return [
-        flow
-        for flow in book.flows.values()
-        if any(isinstance(trigger, PolicyChangeTrigger) for trigger in flow.triggers)
-    ]
+    return [flow for flow in book.flows.values() if is_about_policy(flow)]
+
+
+def is_about_policy(flow: Flow) -> bool:
+    """Whether a change of policy lets people into it."""
+    return any(isinstance(trigger, PolicyChangeTrigger) for trigger in flow.triggers)

@@ -12,8 +12,8 @@ from orchestrator.domain.messages import FailedReason, Message, MessageState
 from orchestrator.ports import MessageChange, UnitOfWork
 
 _DOUBT: Final = frozenset({MessageState.UNKNOWN})
-# No move of `domain.messages.MOVES`: only a person may do this, and only to what failed by an
-# error of ours before it was handed to anybody.
+# `domain.messages.BY_HAND`: only a person may do this, and only to what failed by an error of
+# ours before it was handed to anybody.
 _GIVEN_UP: Final = frozenset({MessageState.FAILED})
 
 

@@ -48,7 +48,8 @@ class Way:
         """Give connections back."""
         for _ in range(number):
             self._free.release()
-        self._answered.set()
+        if number:  # even where no answer was learnt: whoever waits for it must not wait for ever
+            self._answered.set()
 
     async def known(self) -> None:
         """Wait for the answer to the message that went alone."""

@@ -35,9 +35,10 @@ def policy(version: str) -> str:
 
 
 async def tell(shop: Shop) -> None:
-    """Let in everybody who is to be told, in batches of two."""
-    while await shop.app.notices.run_once(2):
-        pass
+    """Let in everybody who is to be told, in batches of two, of two versions at most."""
+    for _ in range(2):
+        while await shop.app.notices.run_once(2):
+            pass
     await shop.settle()
 
 
@@ -91,6 +92,35 @@ async def test_going_back_writes_to_nobody_and_the_next_version_to_everybody(sho
         known = uow.privacy_versions.known()
     assert [one.version for one in known] == ["2026", "2027", "2028"]
     assert all(one.finished_at == START for one in known)
+
+
+async def test_of_two_versions_published_at_once_everybody_enters_both_and_reads_the_newer(
+    shop: Shop,
+) -> None:
+    await people(shop, ADA, BEA)
+    for version in ("2026", "2027"):
+        shop.publish(policy(version) + NOTICE)
+    shop.clock.moment += timedelta(seconds=1)
+    await people(shop, CAT)
+    shop.publish(policy("2028") + NOTICE)
+    await tell(shop)
+    assert [keys(shop, email) for email in (ADA, BEA, CAT)] == [["2027", "2028"]] * 2 + [["2028"]]
+    assert sorted(mail.envelope_to for _, mail in shop.provider.sent) == [ADA, BEA, CAT]
+    told = [(m.state.value, m.reason) for m in shop.messages()]
+    assert sorted(told) == [("cancelled", "replaced")] * 2 + [("sent", None)] * 3
+
+
+async def test_a_version_superseded_halfway_is_told_to_nobody_else(shop: Shop) -> None:
+    await people(shop, ADA, BEA)
+    for version in ("2026", "2027"):
+        shop.publish(policy(version) + NOTICE)
+    assert await shop.app.notices.run_once(1) == 1
+    await shop.settle()
+    shop.publish(policy("2028") + NOTICE)
+    await tell(shop)
+    assert [keys(shop, email) for email in (ADA, BEA)] == [["2027", "2028"]] * 2
+    assert len(shop.provider.sent) == 3
+    assert [m.reason for m in shop.messages() if m.state.value == "cancelled"] == ["replaced"]
 
 
 async def test_a_version_taken_back_halfway_waits_until_it_is_live_again(shop: Shop) -> None:

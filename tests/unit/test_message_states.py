@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import pytest
 
+from orchestrator.domain.identifiers import MessageId
 from orchestrator.domain.messages import (
     FINAL_STATES,
     MOVES,
@@ -14,6 +15,7 @@ from orchestrator.domain.messages import (
     MessageState,
     NotSentReason,
 )
+from orchestrator.ports import MessageChange
 
 ALL = frozenset(MessageState)
 
@@ -80,6 +82,25 @@ def test_a_bounce_after_delivery_and_a_complaint_after_a_bounce_are_recorded() -
 def test_a_late_delivery_never_hides_a_bounce_or_a_complaint() -> None:
     for state in (MessageState.BOUNCED, MessageState.COMPLAINED):
         assert MessageState.DELIVERED not in _reached_from(state)
+
+
+@pytest.mark.parametrize("state", sorted(ALL))
+@pytest.mark.parametrize("target", sorted(ALL))
+def test_a_change_to_be_written_is_a_move_that_exists(
+    state: MessageState, target: MessageState
+) -> None:
+    retried = (state, target) == (MessageState.FAILED, MessageState.QUEUED)
+    if target in MOVES[state] or target is state or retried:
+        assert MessageChange(MessageId("m"), target, frozenset({state})).state is target
+    else:
+        with pytest.raises(ValueError, match="no message goes"):
+            MessageChange(MessageId("m"), target, frozenset({state}))
+
+
+def test_a_change_may_only_leave_states_that_all_lead_there() -> None:
+    some = frozenset({MessageState.SENDING, MessageState.QUEUED})
+    with pytest.raises(ValueError, match="queued"):
+        MessageChange(MessageId("m"), MessageState.SENT, some)
 
 
 NOT_SENT = """

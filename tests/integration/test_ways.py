@@ -1,0 +1,187 @@
+"""Each channel has its own way out: one that is slow or closed holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.channels.failover import LONG_REST, FailoverProvider
+from orchestrator.domain.flows import Channel
+from orchestrator.domain.identifiers import MessageId
+from orchestrator.domain.messages import MessageState
+from orchestrator.ports import Delivery, DeliveryOutcome, MessageFilter, RenderedMessage
+from orchestrator.services.dispatch import BATCH
+from orchestrator.services.ways import Way
+from tests.integration.shop import BRAND, RecordingProvider, Shop
+
+FLOWS = (
+    BRAND
+    + """\
+flows:
+  mail:
+    class: transactional
+    when: {event: order.placed}
+    key: event.order_id
+    steps: [send: cart/reminder]
+  text:
+    class: transactional
+    when: {event: order.paid}
+    key: event.order_id
+    steps: [{send: cart/reminder, via: sms}]
+"""
+)
+PHONE = "+358401234567"
+WRONG = Delivery(DeliveryOutcome.RETRY, code="configuration", detail="login refused: 535")
+
+
+@dataclass
+class Slow(RecordingProvider):
+    """Answers when it is let."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: int = 0
+
+    async def send(self, message_id: MessageId, message: RenderedMessage) -> Delivery:
+        self.asked += 1
+        self.reached.set()
+        await self.opened.wait()
+        return await super().send(message_id, message)
+
+
+def replace_provider(shop: Shop, channel: Channel, provider: RecordingProvider) -> None:
+    """As if the daemon had been started with it."""
+    chain = FailoverProvider([provider], shop.clock, "ORCHESTRATOR_EMAIL_URL")
+    shop.app.dispatching._ways[channel] = Way(chain, shop.clock)
+
+
+async def order(shop: Shop, kind: str, count: int = 1, first: int = 0) -> None:
+    for number in range(first, first + count):
+        person = {"phone": f"{PHONE[:-2]}{number:02}"}
+        await shop.receive(kind, f"ada{number}@example.com", contact=person, order_id=f"o{number}")
+    while await shop.app.enrolling.run_once() + await shop.app.advancing.run_once():
+        pass
+
+
+def states(shop: Shop, flow: str) -> list[str]:
+    return [row.state.value for row in shop.messages() if row.flow == flow]
+
+
+@pytest.fixture
+def open_flows(shop: Shop) -> Shop:
+    shop.publish(FLOWS)
+    return shop
+
+
+async def test_a_slow_channel_holds_up_no_other(open_flows: Shop) -> None:
+    shop, slow = open_flows, Slow(connections=2)
+    replace_provider(shop, Channel.EMAIL, slow)
+    await order(shop, "order.placed", 5)
+    stuck = asyncio.create_task(shop.app.dispatching.run_channel(Channel.EMAIL))
+    await asyncio.wait_for(slow.reached.wait(), 20)
+    await order(shop, "order.paid", 3)
+    await shop.app.dispatching.run_channel(Channel.SMS)
+    for _ in range(200):
+        if states(shop, "text") == ["sent"] * 3:
+            break
+        await asyncio.sleep(0.02)
+    assert states(shop, "text") == ["sent"] * 3
+    assert "sent" not in states(shop, "mail")
+    slow.opened.set()
+    await stuck
+    await shop.settle()
+    assert states(shop, "mail") == ["sent"] * 5
+
+
+async def test_until_a_provider_has_answered_one_message_goes_alone(open_flows: Shop) -> None:
+    shop, slow = open_flows, Slow(connections=4)
+    replace_provider(shop, Channel.EMAIL, slow)
+    await order(shop, "order.placed", 9)
+    working = asyncio.create_task(shop.app.dispatching.run_channel(Channel.EMAIL))
+    await asyncio.wait_for(slow.reached.wait(), 20)
+    await asyncio.sleep(0.05)
+    assert slow.asked == 1
+    assert states(shop, "mail").count("sending") == 1
+    slow.opened.set()
+    assert await working == BATCH, "it claimed as many as it has connections; there are more"
+    await shop.settle()
+    assert states(shop, "mail") == ["sent"] * 9
+
+
+async def test_while_a_provider_rests_messages_wait_as_if_nothing_had_been_tried(
+    open_flows: Shop,
+) -> None:
+    shop, provider = open_flows, RecordingProvider(answers=[WRONG, WRONG])
+    replace_provider(shop, Channel.EMAIL, provider)
+    await order(shop, "order.placed", 3)
+    due = [row.not_before for row in shop.messages()]
+    await shop.settle()
+    assert len(provider.answers) == 1, "one login was tried"
+    found = shop.messages()
+    assert [(row.state.value, row.attempts) for row in found] == [("queued", 0)] * 3
+    assert [row.not_before for row in found] == due
+    shop.clock.moment += LONG_REST.first - timedelta(seconds=1)
+    await shop.settle()
+    assert len(provider.answers) == 1
+    shop.clock.moment += timedelta(seconds=1)
+    await shop.settle()
+    assert provider.answers == []
+    assert provider.sent == []
+    shop.clock.moment += LONG_REST.first * 2
+    await shop.settle()
+    assert [(row.state.value, row.attempts) for row in shop.messages()] == [("sent", 1)] * 3
+
+
+async def test_a_daemon_started_with_mended_settings_sends_at_once(open_flows: Shop) -> None:
+    shop = open_flows
+    replace_provider(shop, Channel.EMAIL, RecordingProvider(answers=[WRONG]))
+    await order(shop, "order.placed", 3)
+    await shop.settle()
+    replace_provider(shop, Channel.EMAIL, RecordingProvider())
+    await shop.settle()
+    assert states(shop, "mail") == ["sent"] * 3
+
+
+async def test_a_rest_of_one_channel_is_none_of_another(open_flows: Shop) -> None:
+    shop = open_flows
+    replace_provider(shop, Channel.EMAIL, RecordingProvider(answers=[WRONG]))
+    await order(shop, "order.placed", 2)
+    await order(shop, "order.paid", 2, first=2)
+    await shop.settle()
+    assert states(shop, "mail") == ["queued"] * 2
+    assert states(shop, "text") == ["sent"] * 2
+
+
+async def test_a_try_that_was_none_leaves_no_attempt_behind(open_flows: Shop) -> None:
+    shop = open_flows
+    late = Delivery(DeliveryOutcome.RETRY, code="late", retry_after=timedelta())
+    later = Delivery(DeliveryOutcome.RETRY, code="451")
+    replace_provider(shop, Channel.EMAIL, RecordingProvider(answers=[late, WRONG, later]))
+    await order(shop, "order.placed")
+    await shop.settle()
+    shop.clock.moment += LONG_REST.first
+    await shop.settle()
+    assert [(row.state.value, row.attempts) for row in shop.messages()] == [("queued", 1)]
+    await shop.pass_time(hours=1)
+    (sent,) = shop.messages()
+    assert (sent.state, sent.attempts) == (MessageState.SENT, 2)
+
+
+async def test_what_was_claimed_is_given_back_when_the_process_stops(open_flows: Shop) -> None:
+    shop, slow = open_flows, Slow(connections=2)
+    replace_provider(shop, Channel.EMAIL, slow)
+    await order(shop, "order.placed", 5)
+    working = asyncio.create_task(shop.app.dispatching.run_once())
+    await asyncio.wait_for(slow.reached.wait(), 20)
+    shop.app.dispatching.stop()
+    slow.opened.set()
+    await working
+    await shop.app.dispatching.drain()
+    assert sorted(states(shop, "mail")) == ["queued"] * 4 + ["sent"]
+    with shop.app.database.transaction() as uow:
+        again = uow.messages.claim_due(shop.clock.now(), 9, timedelta(seconds=20), "another")
+        assert len(again) == 4
+        assert len(uow.messages.find(MessageFilter())) == 5
