@@ -31,8 +31,12 @@ def with_counted_links(
     def through(url: str) -> str:
         return url if url.startswith(own) or len(url) > LONGEST else counted(url)
 
+    @cache
+    def through_in_markup(url: str) -> str:
+        return escape(through(unescape(url)))
+
     def link(found: re.Match[str]) -> str:
-        return f'{found[1]}{escape(through(unescape(found[2])))}"'
+        return f'{found[1]}{through_in_markup(found[2])}"'
 
     def mention(found: re.Match[str]) -> str:
         return through(found[0])
