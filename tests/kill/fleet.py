@@ -81,6 +81,7 @@ class Fleet:
     draw: random.Random
     connections: int = 8
     """Each worker's to the sink."""
+    workers: int = WORKERS
     parts: list[Part] = field(default_factory=list)
     killed: int = 0
     """How many processes that had connections to the sink were killed."""
@@ -88,7 +89,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.daemon.url = f"http://127.0.0.1:{self.daemon.port}"
         if self.roles:
-            workers = ("run", "--only", "worker", "--processes", str(WORKERS))
+            workers = ("run", "--only", "worker", "--processes", str(self.workers))
             self.parts = [Part(self.daemon, ("run", "--only", "web")), Part(self.daemon, workers)]
         else:
             self.parts = [Part(self.daemon, ("run",))]
@@ -101,7 +102,7 @@ class Fleet:
             part.start()
         self.await_ready()
         if self.roles:
-            wait_for(lambda: len(self.parts[1].children()) == WORKERS, "all workers", READY)
+            wait_for(lambda: len(self.parts[1].children()) == self.workers, "all workers", READY)
         return self
 
     def await_ready(self) -> None:
@@ -124,7 +125,7 @@ class Fleet:
 
     def surely_hit(self, move: Callable[[], str]) -> int:
         """How many messages must be under way for a crash to hit one of them for certain."""
-        return self.connections * (WORKERS - 1) + 1 if move == self.kill_a_worker else 1
+        return self.connections * (self.workers - 1) + 1 if move == self.kill_a_worker else 1
 
     def kill_a_worker(self) -> str:
         """Its supervisor starts it again."""
