@@ -9,7 +9,14 @@ from difflib import get_close_matches
 from orchestrator.domain.contacts import Contact
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.events import Event
-from orchestrator.domain.flows import Channel, EventTrigger, Flow, FlowBook, SendStep
+from orchestrator.domain.flows import (
+    Channel,
+    EventTrigger,
+    Flow,
+    FlowBook,
+    MessageClass,
+    SendStep,
+)
 from orchestrator.domain.identifiers import VersionHash
 from orchestrator.ports import Renderer, UnitOfWork
 from orchestrator.services.runs import read_backdrop
@@ -28,7 +35,7 @@ class FilesLibrary:
 
     def live(self) -> VersionHash:
         """The only version there is."""
-        return self.flows.version_hash
+        return VersionHash(self.flows.version_hash)
 
     def book(self, version: VersionHash) -> FlowBook:
         """Its flows."""
@@ -60,7 +67,8 @@ def sending_step(book: FlowBook, template: str, channel: Channel) -> tuple[Flow,
     for flow, step in sends:
         if step.template == template:
             return flow, replace(step, via=(channel,))
-    flow, step = sends[0]
+    marketing = [pair for pair in sends if pair[1].flow_class is MessageClass.MARKETING]
+    flow, step = (marketing or sends)[0]
     return flow, replace(step, template=template, via=(channel,), subject=None)
 
 
