@@ -19,11 +19,11 @@ MOST_SPANS: Final = 200
 
 
 def watched_spans(book: FlowBook) -> frozenset[timedelta] | None:
-    """After which spans from something that happened a watched segment may change by itself.
+    """How long after something that happened a watched segment may change: at once, or later.
 
     None where a span is computed, so that nobody knows before.
     """
-    found = _spans_of(book.tables)
+    found = {timedelta(), *_spans_of(book.tables)}
     for name in _watched(book):
         for node in _written_out(book.segments[name], book.segments):
             if isinstance(node, nodes.DurationOf):
@@ -34,7 +34,7 @@ def watched_spans(book: FlowBook) -> frozenset[timedelta] | None:
                 found.add(_UNITS[node.unit] * float(node.amount.value))
     # `now - days(60) - hours(2)`: two spans may stand in one sum.
     sums = {one + other for one in found for other in found}
-    return frozenset(found | sums) if len(found) ** 2 <= MOST_SPANS else None
+    return frozenset(sums) if len(found) ** 2 <= MOST_SPANS else None
 
 
 def _watched(book: FlowBook) -> set[str]:

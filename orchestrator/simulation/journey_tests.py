@@ -28,6 +28,7 @@ from orchestrator.domain.journey_tests import (
 )
 from orchestrator.domain.messages import Message, MessageState
 from orchestrator.ports import LinkClaims, MessageFilter
+from orchestrator.services.audiences import EVERY
 from orchestrator.services.consent import Visit
 from orchestrator.services.entering import Door
 from orchestrator.services.manual import enter_by_hand
@@ -42,6 +43,8 @@ BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """When the shop of a test was set up: nobody was there yet."""
 LONGEST: Final = timedelta(days=5 * 365)
 """How long after its start a test is given up."""
+LOOKED: Final = EVERY + timedelta(minutes=1)
+"""By when whatever happened has been seen by those who look at segments."""
 MOST_STOPS: Final = 20_000
 """The same, in moments at which there was work."""
 
@@ -127,11 +130,10 @@ class _Performance:
         with self._world.database.transaction() as uow:
             person = place_person(uow, test.person, test.start)
         try:
-            await self._daemon.settle()
             for number, happening in enumerate(test.happenings):
                 await self._daemon.pass_until(happening.at)
                 await self._let_happen(happening, person, number)
-                await self._daemon.settle()
+                await self._daemon.work()
             trouble = await self._finish()
         except NeverRests as error:
             trouble = str(error)
@@ -178,7 +180,9 @@ class _Performance:
     async def _finish(self) -> str:
         """Go on until all runs are over and everything wanted is due; why that never is."""
         test = self._test
-        until = max((one.at + TOLERANCE for one in test.expect), default=test.start)
+        awaited = [one.at + TOLERANCE for one in test.expect]
+        until = max([test.start, *awaited, *(one.at + LOOKED for one in test.happenings)])
+        await self._daemon.settle()
         for _ in range(MOST_STOPS):
             live, now = self._live(), self._world.clock.moment
             if not live and now >= until:

@@ -25,12 +25,12 @@ _LAST: Final = (
     " Okafor Olsen Petrov Rossi Santos Schmidt Silva Smith Tanaka Virtanen Weber Wilson Young"
 ).split()
 _PLACES: Final = (
-    ("FI", "Europe/Helsinki", 30),
-    ("SE", "Europe/Stockholm", 15),
-    ("DE", "Europe/Berlin", 15),
-    ("GB", "Europe/London", 12),
+    ("FI", "Europe/Helsinki", 24),
+    ("SE", "Europe/Stockholm", 11),
+    ("DE", "Europe/Berlin", 13),
+    ("GB", "Europe/London", 9),
     ("FR", "Europe/Paris", 8),
-    ("US", "America/New_York", 20),
+    ("US", "America/New_York", 35),
 )
 """Country, time zone and how many of a hundred live there."""
 _AREA_CODES: Final = ("202", "212", "312", "415", "617")
@@ -59,7 +59,7 @@ _REVIEWS: Final = (
     "Good, though the print is small.",
 )
 _CONSENTING: Final = 0.75
-_PHONED: Final = 0.6
+_PHONED: Final = 0.85
 _OLD: Final = 0.4
 _SUBSCRIBING: Final = 0.35
 _GONE: Final = 0.03
