@@ -17,8 +17,12 @@ from typing import Any, Final
 import httpx
 
 from orchestrator.channels.trouble import FRESH, Trouble
+from orchestrator.observability.redaction import Redactor
 from orchestrator.ports import Delivery, DeliveryOutcome
 
+LONGEST_DETAIL: Final = 200
+
+_REDACTOR: Final = Redactor()
 _LEAVES: Final = "http11.send_request_headers.started"
 _HAS_LEFT: Final = "http11.send_request_body.complete"
 
@@ -71,9 +75,9 @@ class Exchange:
     def broken_off(self, error: Exception) -> Delivery:
         """What a request that ended without an answer means for its message."""
         trouble = _trouble(error, self.stage)
-        if self.stage is Stage.WRITTEN:
-            return Delivery(DeliveryOutcome.UNKNOWN, code=trouble.value)
-        return Delivery(DeliveryOutcome.RETRY, code=trouble.value)
+        written = self.stage is Stage.WRITTEN
+        outcome = DeliveryOutcome.UNKNOWN if written else DeliveryOutcome.RETRY
+        return Delivery(outcome, code=trouble.value, detail=_detail(error))
 
 
 def is_certificate_refused(error: BaseException | None) -> bool:
@@ -83,6 +87,14 @@ def is_certificate_refused(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _detail(error: Exception) -> str:
+    """One printable line without addresses of people."""
+    if isinstance(error, CalledOff):
+        return "getting a connection took long"
+    line = _REDACTOR.text(" ".join(f"{type(error).__name__} {error}".split()))
+    return "".join(letter for letter in line if letter.isprintable())[:LONGEST_DETAIL]
 
 
 def _trouble(error: Exception, stage: Stage) -> Trouble:

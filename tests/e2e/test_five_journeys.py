@@ -1,7 +1,7 @@
-"""The shipped shop as a process, from webhooks to mail that a real SMTP server has taken.
+"""The shipped shop as a process: from webhooks to mail that a real SMTP server has taken.
 
-Only times are shortened: see `hurry`. Half of the people come from Shopify, half by Standard
-Webhooks, on both databases.
+Texts go to a stand-in for Twilio, and a STOP comes back. Only times are shortened: see `hurry`.
+Half of the people come from Shopify, half by Standard Webhooks, on both databases.
 """
 
 from __future__ import annotations
@@ -29,11 +29,19 @@ from tests import shopify_webhooks as shopify
 from tests.e2e.hurry import in_a_hurry
 from tests.e2e.running import ROOT, SECRET, Daemon, wait_for
 from tests.integration.smtp_server import SmtpServer, running_smtp_server
+from tests.integration.twilio_server import (
+    TOKEN,
+    TwilioServer,
+    inbound,
+    running_twilio,
+    signed_request,
+)
 
 LONG_AGO = timedelta(days=130)
 YES = {"email": "yes", "sms": "yes"}
 ITEMS = [{"name": "The Summer Book", "quantity": 1, "price": 14.5}]
 
+CATO = "+358401234567"
 CART = ["Your basket is still here", "Still thinking it over?"]
 WELCOME = ["Welcome to Northwind Books", "Where would you like to start?"]
 REVIEW = ["How did you like it?", "Two lines for the next reader?"]
@@ -70,12 +78,21 @@ def smtp() -> Iterator[SmtpServer]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, database_url: str, smtp: SmtpServer) -> Iterator[Daemon]:
+def twilio() -> Iterator[TwilioServer]:
+    with running_twilio() as server:
+        yield server
+
+
+@pytest.fixture
+def daemon(
+    tmp_path: Path, database_url: str, smtp: SmtpServer, twilio: TwilioServer
+) -> Iterator[Daemon]:
     flows = tmp_path / "flows.yaml"
     flows.write_text(in_a_hurry(shipped()))
-    secrets = {"standard": [SECRET], "shopify": [shopify.SECRET]}
+    secrets = {"standard": [SECRET], "shopify": [shopify.SECRET], "twilio": [TOKEN]}
     settings = {
         "ORCHESTRATOR_EMAIL_URL": f"smtp://127.0.0.1:{smtp.port}?tls=none",
+        "ORCHESTRATOR_SMS_URL": twilio.provider_url(),
         "ORCHESTRATOR_WEBHOOK_SECRETS": json.dumps(secrets),
     }
     with Daemon(tmp_path, database_url, flows, settings) as running:
@@ -134,7 +151,7 @@ def open_standard(daemon: Daemon) -> None:
         "checkout.started",
         "cato@example.com",
         checkout_id="c1",
-        contact={"phone": "+358401234567"},
+        contact={"phone": CATO},
     )
 
 
@@ -217,11 +234,32 @@ def stand_still(daemon: Daemon) -> None:
     engine.dispose()
 
 
+# Texts ------------------------------------------------------------------------------------
+
+
+def stop(daemon: Daemon, number: str) -> None:
+    url = f"{daemon.url}/replies/twilio"
+    headers, body = signed_request(url, inbound("Stop.", number))
+    answer = httpx.post(url, content=body, headers=headers, trust_env=False)
+    assert answer.status_code == 200
+
+
+def standing(daemon: Daemon, number: str) -> set[str]:
+    """Where the holder of a number stands by SMS."""
+    answer = httpx.get(
+        f"{daemon.url}/api/consents",
+        params={"phone": number},
+        headers={"authorization": f"Bearer {daemon.environment['ORCHESTRATOR_ADMIN_TOKEN']}"},
+        trust_env=False,
+    )
+    return {row["status"] for row in answer.json() if row["channel"] == "sms"}
+
+
 # The story --------------------------------------------------------------------------------
 
 
-def test_five_journeys_end_with_mail_that_a_server_has_taken(
-    daemon: Daemon, smtp: SmtpServer
+def test_five_journeys_end_with_mail_and_texts_that_servers_have_taken(
+    daemon: Daemon, smtp: SmtpServer, twilio: TwilioServer
 ) -> None:
     open_standard(daemon)
     open_shopify(daemon)
@@ -253,7 +291,12 @@ def test_five_journeys_end_with_mail_that_a_server_has_taken(
         ("sms", "sent", None): 2,
         ("email", "not_sent", "no_consent"): 1,
     }
-    assert len(list((daemon.folder / "var" / "outbox").glob("*.txt"))) == 2
+    assert {text["To"] for text in twilio.made} == {CATO, "+358401234502"}
+    assert all(text["Body"].startswith("Northwind Books: ") for text in twilio.made)
+    assert len(twilio.made) == 2
+    assert standing(daemon, CATO) == {"granted"}
+    stop(daemon, CATO)
+    assert standing(daemon, CATO) == {"withdrawn"}
 
 
 def test_a_hurry_changes_times_and_nothing_else() -> None:

@@ -17,6 +17,7 @@ import pytest
 from orchestrator.channels.sms.twilio import twilio_provider
 from orchestrator.channels.urls import read_provider_url
 from orchestrator.domain.consent import LedgerRecord
+from orchestrator.domain.errors import TransientError
 from orchestrator.domain.events import Event
 from orchestrator.domain.flows import Channel
 from tests.integration.shop import BRAND, ROOT, Shop, checkout, open_shop
@@ -351,6 +352,23 @@ async def test_bad_bodies_are_refused_and_never_our_fault(shop: Shop) -> None:
         unreadable = await client.post("/replies/twilio", headers=headers, content=body)
         large = await client.post("/replies/twilio", headers=headers, content=b"x" * 2_000_000)
     assert (unreadable.status_code, large.status_code) == (400, 413)
+
+
+async def test_what_cannot_be_stored_is_asked_for_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await buys(shop)
+    for failure in (TransientError("no database"), RuntimeError("a mistake of ours")):
+
+        async def fail(*_arguments: object, error: Exception = failure) -> bool:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.app.replies, "receive", fail)
+            answer = await reply(shop, "STOP")
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+    assert (await reply(shop, "STOP")).status_code == 200
+    assert status(shop)["offers"] == "withdrawn"
 
 
 async def test_the_shipped_cart_journey_texts_through_twilio_until_somebody_stops(

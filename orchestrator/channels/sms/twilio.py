@@ -219,14 +219,14 @@ class TwilioProvider:
         return {**form, "from_": sender}
 
     def _told(self, message_id: MessageId, delivery: Delivery) -> Delivery:
-        """Tell operators what a person has to mend, and what nobody has met before."""
-        if delivery.code == Trouble.CONFIGURATION:
-            words = "text messages cannot be handed over: check %s (%s)"
-        elif wants_a_person(delivery):
-            words = "Twilio refused a text message: check brand.sms, %s and the account (%s)"
-        else:
-            return delivery
-        log.error(words, self._setting, delivery.detail, extra={"message_id": message_id})
+        """Tell operators of a sender that is to be mended, and of codes nobody has met before."""
+        if wants_a_person(delivery):
+            log.error(
+                "Twilio refused a text message: check brand.sms, %s and the account (%s)",
+                self._setting,
+                delivery.detail,
+                extra={"message_id": message_id},
+            )
         return delivery
 
 
