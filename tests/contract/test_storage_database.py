@@ -331,3 +331,19 @@ def test_identities_grow_in_the_order_they_are_made() -> None:
     ids = UuidIds()
     made = [ids.new() for _ in range(5000)]
     assert made == sorted(set(made))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_connection_that_died_while_it_rested_is_replaced_unseen(
+    engine: Engine, database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.storage.engine.RESTED_SECONDS", 0.0)
+    with engine.connect() as other:
+        with database.transaction() as unit:
+            mark(unit, "before")
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        killed = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        assert other.execute(killed).all()
+    with database.transaction() as unit:
+        mark(unit, "after")
+    assert marked(database, "after")

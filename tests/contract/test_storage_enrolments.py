@@ -251,3 +251,38 @@ def test_a_batch_may_have_any_size(world: Any, database: Any, count: int) -> Non
         unit.enrolments.end([run.id for run in runs], EndReason.LEFT, now)
         assert len(unit.enrolments.load([run.id for run in runs])) == count
         assert unit.enrolments.load([EnrolmentId(world.ids.new())]) == {}
+
+
+def test_runs_end_each_at_its_own_moment_and_ended_ones_stay(world: Any, database: Any) -> None:
+    now = world.clock.now()
+    runs = [world.run(world.contact(f"{number}@example.com")) for number in range(3)]
+    with database.transaction() as unit:
+        unit.enrolments.end([runs[2].id], EndReason.LEFT, now)
+        moments = {run.id: now + place * HOUR for place, run in enumerate(runs)}
+        unit.enrolments.end_at(moments, EndReason.EXITED.value)
+        stored = unit.enrolments.load(moments)
+    ended = [(stored[run.id].ended_at, stored[run.id].end_reason) for run in runs]
+    assert ended == [(now, "exited"), (now + HOUR, "exited"), (now, "left")]
+    assert all(one.due_at is None for one in stored.values())
+
+
+def test_a_run_put_off_stays_due_since_when_it_was(world: Any, database: Any) -> None:
+    now = world.clock.now()
+    run = world.run(world.contact("ada@example.com"))
+    with database.transaction() as unit:
+        assert unit.enrolments.claim_due(now, 9, LEASE, "a")
+        unit.enrolments.postpone([run.id], now + HOUR)
+        stored = unit.enrolments.load([run.id])[run.id]
+        assert (stored.due_at, stored.attempts, stored.lease_token) == (run.due_at, 0, None)
+        assert unit.enrolments.claim_due(now + HOUR / 2, 9, LEASE, "b") == []
+        assert unit.enrolments.next_due_at() == now + HOUR
+        assert unit.enrolments.claim_due(now + HOUR, 9, LEASE, "b") == [run.contact_id]
+
+
+def test_a_run_may_be_stored_where_it_has_come_to_already(world: Any, database: Any) -> None:
+    now = world.clock.now()
+    fields = {"step": "w", "step_started_at": now - HOUR, "ended_at": now, "end_reason": "left"}
+    run = world.run(world.contact("ada@example.com"), due_at=None, **fields)
+    with database.transaction() as unit:
+        stored = unit.enrolments.load([run.id])[run.id]
+    assert {name: getattr(stored, name) for name in fields} == fields
