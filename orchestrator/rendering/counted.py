@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import cache
 from html import escape, unescape
 from typing import Final
 
@@ -16,29 +15,29 @@ LONGEST: Final = 1200
 
 # It begins with letters, which a search skips to; with a look behind it every place is tried.
 _HREF: Final = re.compile(r'(<a [^>]*?\bhref=")(https?://[^"]+)"')
-_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
+_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+")
 
 
 def with_counted_links(
-    mail: RenderedEmail, own: str, counted: Callable[[str], str]
+    mail: RenderedEmail, own: str, counted: Callable[[str], str], plain: Collection[str | None] = ()
 ) -> RenderedEmail:
-    """The mail with `counted(url)` for every web address, the same in both parts.
+    """The mail with `counted(url)` for every web link, the same in both parts.
 
-    Addresses below `own` (unsubscribing, preferences, ...) stay: nobody's way out is counted.
+    Addresses below `own` (unsubscribing, preferences, ...) stay, for nobody's way out is
+    counted, and so do those of `plain`. In the plain part only the HTML's links are counted: any
+    other address may be somebody's words, and we do not sign for those.
     """
-
-    @cache
-    def through(url: str) -> str:
-        return url if url.startswith(own) or len(url) > LONGEST else counted(url)
-
-    @cache
-    def through_in_markup(url: str) -> str:
-        return escape(through(unescape(url)))
+    known: dict[str, str] = {}
 
     def link(found: re.Match[str]) -> str:
-        return f'{found[1]}{through_in_markup(found[2])}"'
+        url = unescape(found[2])
+        if url not in known:
+            stays = url.startswith(own) or url in plain or len(url) > LONGEST
+            known[url] = url if stays else counted(url)
+        return f'{found[1]}{escape(known[url])}"'
 
     def mention(found: re.Match[str]) -> str:
-        return through(found[0])
+        return known.get(found[0], found[0])
 
-    return replace(mail, html=_HREF.sub(link, mail.html), text=_IN_TEXT.sub(mention, mail.text))
+    html = _HREF.sub(link, mail.html)
+    return replace(mail, html=html, text=_IN_TEXT.sub(mention, mail.text))

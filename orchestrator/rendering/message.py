@@ -92,7 +92,8 @@ class MessageRenderer:
         if context.message_class is MessageClass.LEGAL:
             return mail
         of_message = partial(self._links.counted, message.contact_id, message.id)
-        return with_counted_links(mail, self._links.own, of_message)
+        plain = (context.links["privacy"],)
+        return with_counted_links(mail, self._links.own, of_message, plain)
 
     def _text(self, request: RenderRequest, number: str) -> RenderedMessage:
         # Where the brand names nobody, the provider's own address does.

@@ -36,8 +36,16 @@ def test_only_links_are_counted() -> None:
     assert counted(html).html == html
 
 
-def test_a_full_stop_behind_an_address_is_not_part_of_it() -> None:
-    assert counted("", "See https://x.example/a.").text == f"See {to('https://x.example/a')}."
+def test_an_address_in_somebodys_words_is_not_signed() -> None:
+    words = "Hello https://evil.example/win, you left a basket"
+    assert counted(f'<p>{words}</p><a href="https://x.example/a">Go</a>', words).text == words
+
+
+def test_a_link_that_is_to_show_where_it_leads_stays() -> None:
+    html = '<a href="https://x.example/privacy?a=1&amp;b=2">Privacy</a>'
+    mail = RenderedEmail("Subject", "Preheader", html, "https://x.example/privacy?a=1&b=2", "en")
+    plain = ["https://x.example/privacy?a=1&b=2", None]
+    assert with_counted_links(mail, OWN, lambda _: "elsewhere", plain) == mail
 
 
 def test_an_address_too_long_for_a_token_leads_there_itself() -> None:
