@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from typing import Final, TypeVar
+from functools import cache
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select, true
 
 from orchestrator.domain.errors import TransientError
 from orchestrator.ports.audiences import Audiences, PrivacyVersions
@@ -95,23 +96,31 @@ class SqlUnitOfWork:
 
     def due_counts(self, now: datetime) -> DueCounts:
         """How much work waits."""
-        v, e, m = event.c, enrolment.c, message.c
-        runs = (e.ended_at.is_(None), e.parked_at.is_(None), e.due_at <= now)
-        waiting = (v.processed_at.is_(None), v.parked_at.is_(None))
-        events = select(func.count()).select_from(event).where(*waiting)
-        enrolments = select(func.count(), func.min(e.due_at)).where(*runs)
-        messages = select(func.count(), func.min(m.not_before)).where(
-            DUE_MESSAGE, m.not_before <= now
-        )
-        runs_due, oldest_run = self._connection.execute(enrolments).one()
-        messages_due, oldest_message = self._connection.execute(messages).one()
-        oldest = [moment for moment in (oldest_run, oldest_message) if moment is not None]
-        return DueCounts(
-            events=self._connection.execute(events).scalar_one(),
-            enrolments=runs_due,
-            messages=messages_due,
-            oldest_due_at=min(oldest, default=None),
-        )
+        row = self._connection.execute(_due(), {"now": now}).one()
+        oldest = [moment for moment in (row.oldest_run, row.oldest_message) if moment is not None]
+        return DueCounts(row.events, row.enrolments, row.messages, min(oldest, default=None))
+
+
+@cache
+def _due() -> Select[Any]:
+    """One statement, built once: simulations ask it at every moment."""
+    v, e, m = event.c, enrolment.c, message.c
+    waiting = (v.processed_at.is_(None), v.parked_at.is_(None))
+    runs = (e.ended_at.is_(None), e.parked_at.is_(None), e.due_at <= bindparam("now"))
+    sendable = (DUE_MESSAGE, m.not_before <= bindparam("now"))
+    events = select(func.count().label("events")).select_from(event).where(*waiting).subquery()
+    enrolments = (
+        select(func.count().label("enrolments"), func.min(e.due_at).label("oldest_run"))
+        .where(*runs)
+        .subquery()
+    )
+    messages = (
+        select(func.count().label("messages"), func.min(m.not_before).label("oldest_message"))
+        .where(*sendable)
+        .subquery()
+    )
+    beside = events.join(enrolments, true()).join(messages, true())
+    return select(events, enrolments, messages).select_from(beside)
 
 
 class SqlDatabase:
