@@ -30,6 +30,7 @@ def check(
     Needs no database. Exits 1 if there is an error or a test fails.
     """
     from orchestrator.bootstrap.files import read_files
+    from orchestrator.flowfile.journey_tests import path_of_tests
 
     paths = load_paths()
     path = file or paths.flows
@@ -37,7 +38,7 @@ def check(
         flows = path.with_name(f"{path.stem.removesuffix('.test')}{path.suffix}")
         raise typer.BadParameter(f"{path} holds tests; check {flows}, which runs them")
     read = read_files(path, templates or paths.templates)
-    tests = path.with_name(f"{path.stem}.test{path.suffix}")
+    tests = path_of_tests(path)
     checked = _run_tests(tests, read) if tests.is_file() else None
     findings = (*read.candidate.findings, *(checked.findings if checked else ()))
     if as_json:

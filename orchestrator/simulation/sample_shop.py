@@ -165,7 +165,7 @@ class SampleShop:
         draw = self._random
         basket = self._basket(customer)
         for item in basket["items"]:
-            seen_at = at - timedelta(minutes=draw.uniform(3, 40))
+            seen_at = at - timedelta(minutes=draw.uniform(1, 12))
             yield ShopEvent(seen_at, customer, "product.viewed", {"product": item})
         yield ShopEvent(at, customer, "checkout.started", basket)
         chance = draw.random()
