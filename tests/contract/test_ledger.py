@@ -507,7 +507,8 @@ def rewritten(connection: Connection, keep: int) -> None:
         .where(consent_subject.c.id == ADA)
         .values(length=keep, head=head or "")
     )
-    SqlConsents(connection)._write_fold([ADA])
+    consents = SqlConsents(connection)
+    consents._write_fold([ADA], consents.states([ADA]))
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2, 3, 4])
