@@ -7,13 +7,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
-from orchestrator.domain.errors import PermanentError, TransientError
+from orchestrator.domain.errors import LintFailed, PermanentError, TransientError
 from orchestrator.domain.facts import output_names
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import MessageId
-from orchestrator.domain.messages import WAITING_STATES, Message
+from orchestrator.domain.messages import WAITING_STATES, Message, NotSentReason
 from orchestrator.ports import (
     Clock,
     Database,
@@ -107,6 +108,8 @@ class Dispatching:
         as it has connections: they may all come back.
         """
         way = self._ways[channel]
+        if way.just_looked:
+            return 0
         limit = BATCH if way.proven else min(way.connections, BATCH)
         found = await self.run_once(limit, (channel,))
         return BATCH if found >= limit and not way.rests else 0
@@ -132,7 +135,10 @@ class Dispatching:
     ) -> list[RenderRequest]:
         """Lease due messages and read what they are rendered from."""
         now = self._clock.now()
+        began = monotonic()
         messages = uow.messages.claim_due(now, limit, LEASE, token, channels)
+        for channel in channels or ():
+            self._ways[channel].looked(len(messages), monotonic() - began)
         if not messages:
             return []
         people = uow.contacts.load({message.contact_id for message in messages})
@@ -171,6 +177,8 @@ class Dispatching:
             return Draft(message)
         try:
             rendered = self._library.renderer(self._library.live()).render(request)
+        except LintFailed as error:
+            return Draft(message, problem=str(error), reason=NotSentReason.LINT)
         except PermanentError as error:
             return Draft(message, problem=str(error))
         except Exception:
