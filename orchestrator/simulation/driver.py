@@ -18,6 +18,8 @@ NUDGE: Final = timedelta(seconds=1)
 """How far the clock moves where something stays due although all ticks have run."""
 EVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
+_BY_CHANNEL: Final = "dispatch "
+
 NextLook = Callable[[datetime], datetime | None]
 """When, after a moment, segments are to be looked at though nothing falls due; None: never."""
 
@@ -51,8 +53,10 @@ class VirtualDaemon:
         self._clock = clock
         self._next_look = next_look
         self._slowest = slowest
-        ticks = worker_ticks(engine)
-        self._quick = [tick for tick in ticks if tick.every <= SHORT]
+        ticks = [tick for tick in worker_ticks(engine) if not tick.name.startswith(_BY_CHANNEL)]
+        # Of all channels at once: their own ticks pause by the wall clock, which stands still here.
+        sending = Tick("dispatch messages", SHORT, engine.dispatching.run_once)
+        self._quick = [*(tick for tick in ticks if tick.every <= SHORT), sending]
         self._slow = [tick for tick in ticks if tick.every > SHORT]
         self._ran_at: dict[str, datetime] = {}
 
