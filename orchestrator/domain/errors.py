@@ -6,6 +6,7 @@ OrchestratorError
 ├── PermanentError          trying again cannot help
 │   ├── RecipientRejected   the address will not take messages
 │   └── RenderFailed        a template cannot be rendered with this data
+│       └── LintFailed      ... or what comes of it breaks a rule
 ├── VerificationError       the caller is not who it says it is
 ├── MalformedPayload        authentic or not, it cannot be read
 ├── NotFound                no such thing
@@ -55,6 +56,14 @@ class RenderFailed(PermanentError):
         self.template = template
         self.line = line
         self.message = message
+
+
+class LintFailed(RenderFailed):
+    """A message breaks a rule of docs/rules.md and must not be sent; `rule` is its number."""
+
+    def __init__(self, template: str, rule: str, message: str) -> None:
+        super().__init__(template, None, f"{message} ({rule})")
+        self.rule = rule
 
 
 class VerificationError(OrchestratorError):

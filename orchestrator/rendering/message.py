@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, assert_never
@@ -17,14 +17,28 @@ from orchestrator.rendering.context import RenderContext
 from orchestrator.rendering.counted import with_counted_links
 from orchestrator.rendering.email import EmailRenderer, RenderedEmail
 from orchestrator.rendering.links import Links
+from orchestrator.rendering.lint.sending import addressed_by_facts, hold_mail, hold_text, texts_of
 from orchestrator.rendering.mime import MailEnvelope, build_mail
-from orchestrator.rendering.sms import SmsRenderer
+from orchestrator.rendering.sms import RenderedSms, SmsRenderer
+from orchestrator.rendering.templates import built_in
 
 _CONTACT_FIELDS: Final = (
     *("email", "phone", "first_name", "last_name", "locale", "timezone", "country"),
     *("created_at", "last_seen_at", "tags", "tracking", "source"),
 )
 _KNOWN: Final = frozenset({"contact", "event", "checkout", "order", "item"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A mail that is looked at: as rendered, with counted links, and as bytes."""
+
+    mail: RenderedEmail
+    written: str
+    """Its HTML as the template made it."""
+    counted: RenderedEmail
+    wire: bytes
+    links: Mapping[str, str | None]
 
 
 class MessageRenderer:
@@ -35,12 +49,14 @@ class MessageRenderer:
         self._links = links
         self._email = EmailRenderer(templates, book.brand, book.topics, book.attributes)
         self._sms = SmsRenderer(templates, book.brand, book.topics, book.attributes)
+        self._addressed = addressed_by_facts(templates, built_in())
 
     def render(self, request: RenderRequest) -> RenderedMessage:
         """The message for a provider.
 
         Raises:
             RenderFailed: the template is missing, or it and the facts do not fit together.
+            LintFailed: the message breaks a rule that is looked at once more when it is sent.
             RecipientRejected: the contact has no usable address on the channel.
         """
         channel = request.message.channel
@@ -56,18 +72,65 @@ class MessageRenderer:
                 raise RenderFailed(request.message.template, None, "no WhatsApp messages yet")
         assert_never(channel)
 
-    def _mail(self, request: RenderRequest, address: str) -> RenderedMessage:
-        message, contact = request.message, request.contact
+    def problems(
+        self, channel: Channel, template: str, outputs: Sequence[str], locale: str
+    ) -> list[RenderFailed]:
+        """What keeps a template from being loaded: syntax, or names nobody knows."""
+        renderer = self._email if channel is Channel.EMAIL else self._sms
+        return renderer.check(template, outputs, locale)
+
+    def drafted(self, request: RenderRequest, sent: Callable[[str], str]) -> Draft:
+        """A mail for who looks at it before it is sent; `sent` is done to its HTML first.
+
+        Held to no rule. Raises like `render`.
+        """
         context = self._context(request)
-        mail = self._counted(self._email.render(message.template, context), context, message)
-        brand, marketing = self._book.brand, context.message_class is MessageClass.MARKETING
+        written = self._email.render(request.message.template, context)
+        mail = replace(written, html=sent(written.html))
+        counted = self._counted(mail, context, request.message)
+        wire = self._posted(request, context, counted)
+        return Draft(mail, written.html, counted, wire, context.links)
+
+    def drafted_text(self, request: RenderRequest) -> RenderedSms:
+        """A text message, likewise; raises like `render`."""
+        context = replace(self._context(request), sender=self._sender(request))
+        return self._sms.render_unbounded(request.message.template, context)
+
+    def _sender(self, request: RenderRequest) -> str:
+        """A text's sender; where the brand names nobody, the provider's own address is it."""
+        return self._book.brand.sms_for(request.contact.country) or ""
+
+    def _mail(self, request: RenderRequest, address: str) -> RenderedMessage:
+        context = self._context(request)
+        mail = self._email.render(request.message.template, context)
+        mail = self._counted(mail, context, request.message)
+        body = self._posted(request, context, mail)
+        hold_mail(
+            request.message.template,
+            mail,
+            body,
+            marketing=context.message_class is MessageClass.MARKETING,
+            addressed=self._addressed,
+            said=lambda: texts_of(request.facts, contact_facts(request.contact)),
+        )
+        return RenderedMessage(
+            Channel.EMAIL,
+            sender=self._book.brand.email_for(context.message_class),
+            envelope_to=address,
+            body=body,
+            locale=mail.locale,
+            details=_details(body, subject=mail.subject),
+        )
+
+    def _posted(self, request: RenderRequest, context: RenderContext, mail: RenderedEmail) -> bytes:
+        message, contact, brand = request.message, request.contact, self._book.brand
+        marketing = context.message_class is MessageClass.MARKETING
         topic = self._book.topics.get(message.topic or "")
-        sender = brand.email_for(context.message_class)
         names = (contact.first_name, contact.last_name)
         envelope = MailEnvelope(
             message_id=message.id,
-            sender=sender,
-            recipient=address,
+            sender=brand.email_for(context.message_class),
+            recipient=contact.address(Channel.EMAIL) or "",
             recipient_name=" ".join(name for name in names if name),
             date=request.now,
             reply_to=brand.support if "@" in brand.support else None,
@@ -75,15 +138,7 @@ class MessageRenderer:
             list_name=topic.name if topic else None,
             list_title=topic.title.in_locale(mail.locale) if topic else "",
         )
-        body = build_mail(envelope, mail)
-        return RenderedMessage(
-            Channel.EMAIL,
-            sender=sender,
-            envelope_to=address,
-            body=body,
-            locale=mail.locale,
-            details=_details(body, subject=mail.subject),
-        )
+        return build_mail(envelope, mail)
 
     def _counted(
         self, mail: RenderedEmail, context: RenderContext, message: Message
@@ -96,14 +151,12 @@ class MessageRenderer:
         return with_counted_links(mail, self._links.own, of_message, plain)
 
     def _text(self, request: RenderRequest, number: str) -> RenderedMessage:
-        # Where the brand names nobody, the provider's own address does.
-        sender = self._book.brand.sms_for(request.contact.country) or ""
-        context = replace(self._context(request), sender=sender)
-        sms = self._sms.render(request.message.template, context)
+        sms = self.drafted_text(request)
+        hold_text(request.message.template, sms, self._book.brand.name.in_locale(sms.locale))
         body = sms.text.encode()
         return RenderedMessage(
             Channel.SMS,
-            sender=sender,
+            sender=self._sender(request),
             envelope_to=number,
             body=body,
             locale=sms.locale,

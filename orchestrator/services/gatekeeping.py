@@ -52,6 +52,8 @@ class Draft:
     message: Message
     rendered: RenderedMessage | None = None
     problem: str | None = None
+    reason: NotSentReason = NotSentReason.RENDER_ERROR
+    """What the problem is called."""
     stumbled: bool = False
     """Rendering raised an error of ours: that says nothing about the message."""
 
@@ -213,7 +215,7 @@ class Gatekeeper:
         message = draft.message
         if isinstance(judged.verdict, Allow) and judged.channel is message.channel:
             if draft.rendered is None:
-                return _Judged(Block(NotSentReason.RENDER_ERROR), message.channel)
+                return _Judged(Block(draft.reason), message.channel)
             if message.message_class is MessageClass.MARKETING:
                 place = (message.contact_id, message.channel)
                 ground.sent.setdefault(place, []).append(ground.now)

@@ -61,7 +61,9 @@ def test_a_file_that_no_step_names_is_not_looked_at() -> None:
 
 
 def test_the_outputs_of_the_flows_own_steps_are_known() -> None:
-    page = '{% extends "shell.html" %}{% block content %}{{ gift.code }}{% endblock %}'
+    page = """{% extends "shell.html" %}{% block subject %}A gift for you{% endblock %}
+{% block preheader %}Your next order comes to you free of charge.{% endblock %}
+{% block content %}{{ heading("A gift") }}<p>{{ gift.code }}</p>{% endblock %}"""
     assert findings(email__winback__gift__html=page) == []
     assert findings(email__cart__nudge__html=page)[0].endswith("components there are")
 
