@@ -91,14 +91,9 @@ def book() -> FlowBook:
 
 @cache
 def sources() -> dict[str, str]:
-    """The shipped templates and the gallery, each once more as if it were Persian."""
-    shipped = {**load_folder(ROOT / "templates"), "email/all/gallery.html": GALLERY}
-    twins = {
-        path.replace(".html", ".fa.html"): text
-        for path, text in shipped.items()
-        if path.startswith("email/") and path.count("/") > 1
-    }
-    return {**shipped, **twins}
+    """The shipped templates and the gallery, which is there once more as if it were Persian."""
+    own = dict.fromkeys(("email/all/gallery.html", "email/all/gallery.fa.html"), GALLERY)
+    return {**load_folder(ROOT / "templates"), **own}
 
 
 @cache
@@ -462,7 +457,8 @@ def test_the_plain_part_has_every_address_of_the_page() -> None:
         said = " ".join(one.mail.text.split())
         for link in one.page.links:
             address = unescape(link.attributes["href"]).removeprefix("mailto:")
-            assert address in said, (str(one), address)
+            # Alone: the shop's own address is also how its privacy policy's begins.
+            assert re.search(rf"{re.escape(address)}(?![^\s<>])", said), (str(one), address)
 
 
 def test_the_plain_part_has_every_fact_of_the_page() -> None:
@@ -517,13 +513,15 @@ def test_the_footer_says_who_writes_and_why_and_how_to_leave() -> None:
         (foot,) = [cell for cell in one.page.all("td") if "foot" in cell.classes]
         for part in (foot.words, one.mail.text):
             said = " ".join(part.split())
-            assert "You get this because" in said, str(one)
+            because = "این پیام را می‌گیرید" if one.locale == "fa" else "You get this because"
+            assert because in said, str(one)
             assert "Northwind Books Oy, Keskuskatu 1, 00100 Helsinki, Finland" in said
             assert "help@northwind.example" in said
         ways = {link.attributes["href"]: link.words for link in foot.all("a")}
         assert {LINKS["privacy"], LINKS["view"], LINKS["preferences"]} <= ways.keys()
         marketing = one.message_class is MessageClass.MARKETING
-        assert ("Unsubscribe" in ways.values()) is marketing
+        leave = "لغو عضویت" if one.locale == "fa" else "Unsubscribe"
+        assert (leave in ways.values()) is marketing
         assert (LINKS["unsubscribe"] in one.mail.text) is marketing
 
 
@@ -581,16 +579,16 @@ GSM_TWO_PARTS = 306
 @pytest.mark.parametrize(
     ("sender", "last"),
     [
-        ("NORTHWIND", f"No more texts: {LINKS['unsubscribe']}"),
-        ("+358401234567", "Reply STOP to stop."),
+        ("NORTHWIND", ["No more texts:", LINKS["unsubscribe"]]),
+        ("+358401234567", ["Reply STOP to stop."]),
         (
             "+15005550006",
-            "Max. 3 texts a week. Msg & data rates may apply. Reply HELP for help, STOP to stop.",
+            ["Max. 3 texts a week. Msg & data rates may apply. Reply HELP for help, STOP to stop."],
         ),
     ],
 )
 def test_a_text_says_who_writes_one_thing_and_how_its_sender_is_stopped(
-    sender: str, last: str
+    sender: str, last: list[str]
 ) -> None:
     texts = SmsRenderer(sources(), book().brand, book().topics)
     context = RenderContext(
@@ -600,7 +598,7 @@ def test_a_text_says_who_writes_one_thing_and_how_its_sender_is_stopped(
     assert lines == [
         "Northwind Books: your basket is still here.",
         "https://northwind.example/checkout/c-1001",
-        last,
+        *last,
     ]
     assert "\n".join(lines).isascii()
     assert len("\n".join(lines)) <= GSM_TWO_PARTS
