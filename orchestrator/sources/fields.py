@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import available_timezones
 
 from orchestrator.domain.contacts import normalise_email
@@ -33,6 +33,10 @@ NormalisePhone = Callable[[str, str | None], str | None]
 
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")
 _TEXTS: Final = ("first_name", "last_name")
+_NOT_IN_ADDRESSES: Final = re.compile(
+    r"[\s<>\"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""What ends an address in a text, or turns around how it is read."""
 _ANSWERS: Final[Mapping[Any, ConsentAnswer]] = {
     "yes": ConsentAnswer.YES,
     "no": ConsentAnswer.NO,
@@ -295,13 +299,18 @@ class _Reading:
         return None
 
     def _url(self, value: Any, place: str) -> str | None:
-        """An address that may stand in a mail: http or https, nothing that runs."""
+        """An address that may stand in a mail: http or https, nothing that runs.
+
+        What browsers take for a slip (a space, a quote, a line break) is mended as they mend it
+        (URL Standard, 4.4), or the message it belongs in could not be sent.
+        """
         try:
-            parts = urlsplit(value) if isinstance(value, str) else None
+            parts = urlsplit(value.strip()) if isinstance(value, str) else None
         except ValueError:
             parts = None
         if parts is not None and parts.scheme in {"http", "https"} and parts.netloc:
-            return self._short(str(value), place)
+            whole = re.sub(r"[\t\r\n]", "", value.strip())
+            return self._short(_NOT_IN_ADDRESSES.sub(lambda one: quote(one[0]), whole), place)
         self.drop(place, value, "is not a web address")
         return None
 
