@@ -52,6 +52,18 @@ def totals(uow: UnitOfWork, now: datetime) -> Mapping[str, FlowTotals]:
     return uow.overview.totals(now - WINDOW)
 
 
+Standings = Mapping[str, Mapping[str | None, int]]
+"""How many runs stand where, by flow and step; those at no step have not begun."""
+
+
+def standings(uow: UnitOfWork) -> Standings:
+    """Where everybody stands now, whatever version they follow."""
+    found: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
+    for standing in uow.standings.runs():
+        found[standing.flow][standing.step] += standing.runs
+    return found
+
+
 def journey_figures(
     uow: UnitOfWork, library: FlowLibrary, flow: Flow, now: datetime
 ) -> JourneyFigures:

@@ -129,7 +129,16 @@ async def test_the_board_tells_a_journey_in_words_and_figures(
     await busy(shop)
     text = (await seen(inside, "/")).text
     assert "Purchase Marketing · Offers Left basket For those who nearly bought." in text
-    assert "A person enters when they start a checkout. here now 2 entered 3 sent 2" in text
+    assert "A person enters when they start a checkout." in text
+    assert "here now 2 entered 3 sent 2" in text
+
+
+async def test_the_board_draws_each_journey_with_who_stands_where(
+    shop: Shop, inside: httpx.AsyncClient
+) -> None:
+    await busy(shop)
+    strip = (await seen(inside, "/")).text.partition("start a checkout. ")[2]
+    assert strip.startswith("1 hour email if email end 2 days 2 here now")
 
 
 async def test_a_journey_is_drawn_with_who_stands_where(

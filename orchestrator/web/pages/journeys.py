@@ -13,12 +13,19 @@ from starlette.responses import HTMLResponse, Response
 from orchestrator.domain.flows import Channel, Flow, FlowBook, SendStep
 from orchestrator.flowfile.outline import outline_flow
 from orchestrator.ports import FlowTotals
-from orchestrator.services.journey_board import JourneyFigures, journey_figures, totals
+from orchestrator.services.journey_board import (
+    JourneyFigures,
+    Standings,
+    journey_figures,
+    standings,
+    totals,
+)
 from orchestrator.services.samples import Sample, sample_of
 from orchestrator.web.pages import LOCALE
 from orchestrator.web.pages.drawing import Drawing
 from orchestrator.web.pages.frame import Frame, Visit
 from orchestrator.web.pages.recent import Recent
+from orchestrator.web.pages.strip import Mark, strip
 from orchestrator.web.pages.words import CHANNELS, CLASSES, spaced
 from orchestrator.web.parts import WebParts
 
@@ -43,6 +50,7 @@ class _Card:
     description: str
     start: str
     figures: tuple[tuple[str, str], ...]
+    strip: tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +70,23 @@ class JourneyPages:
         self._frame = frame
         self._samples: dict[tuple[str, str, str, Channel], Sample] = {}
         self._totals = Recent[Mapping[str, FlowTotals]]()
+        self._standings = Recent[Standings]()
         self._figures = Recent[JourneyFigures]()
 
     async def board(self, visit: Visit) -> Response:
         """Every journey of the live version as a card."""
         query = self._parts.database.query
         found = await self._totals.get("", lambda: query(lambda uow: totals(uow, visit.now)))
+        here = await self._standings.get("", lambda: query(standings))
         book = visit.book
-        cards = [
-            _card(book, flow, found.get(flow.name, FlowTotals()))
-            for flow in (book.flows.values() if book else ())
-        ]
+        cards = (
+            [
+                _card(book, flow, found.get(flow.name, FlowTotals()), here.get(flow.name, {}))
+                for flow in book.flows.values()
+            ]
+            if book
+            else []
+        )
         return await self._frame.page(visit, "journeys.html", here="journeys", cards=cards)
 
     async def journey(self, visit: Visit) -> Response:
@@ -178,18 +192,19 @@ def _kind(book: FlowBook, flow: Flow) -> str:
     return " · ".join(word for word in words if word)
 
 
-def _card(book: FlowBook | None, flow: Flow, known: FlowTotals) -> _Card:
-    start = outline_flow(book, flow.name).start if book else ""
+def _card(book: FlowBook, flow: Flow, known: FlowTotals, here: Mapping[str | None, int]) -> _Card:
+    outline = outline_flow(book, flow.name)
     return _Card(
         name=flow.name,
         title=flow.title,
-        kind=_kind(book, flow) if book else "",
+        kind=_kind(book, flow),
         stage=flow.stage.value.capitalize() if flow.stage else "",
         description=flow.description,
-        start=start,
+        start=outline.start,
         figures=(
             (spaced(known.inside), "here now"),
             (spaced(known.entered), "entered"),
             (spaced(known.sent), "sent"),
         ),
+        strip=strip(outline.cards, here),
     )
