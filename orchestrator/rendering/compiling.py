@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import markupsafe
-from jinja2 import TemplateError, nodes
+from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.nodes import EvalContext, Impossible, args_as_const
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
+from orchestrator.rendering.locales import pieces, placeholders
 from orchestrator.rendering.names import NoFacts, NoList
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Settling(NodeTransformer):
     `constants` are values by name, `settled` functions whose result depends on their arguments
     alone, `components` such functions that are also called directly where arguments differ by
     message. A name that the template uses for something of its own is none of these.
+    `translated` gives what a text says in the language, with its placeholders.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Settling(NodeTransformer):
         constants: Mapping[str, Any],
         settled: Mapping[str, Callable[..., Any]],
         components: Mapping[str, Callable[..., Any]],
+        translated: Callable[[str], str],
     ) -> None:
+        self._translated = translated
         self._evaluation = evaluation
         self._constants = constants
         self._settled = {**components, **settled}
@@ -96,6 +100,10 @@ class Settling(NodeTransformer):
 
     def visit_Template(self, node: nodes.Template) -> nodes.Node:  # noqa: N802  # named after the node
         self._own = frozenset(_bound(node))
+        return self.generic_visit(node)
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
+        node.nodes = [part for one in node.nodes for part in self._in_words(one)]
         return self.generic_visit(node)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
@@ -134,6 +142,33 @@ class Settling(NodeTransformer):
             return node  # rendering will tell
         return nodes.Const(value, lineno=node.lineno, environment=node.environment)
 
+    def _in_words(self, node: nodes.Expr) -> Iterator[nodes.Expr]:
+        """A printed translation as text of the template, with the values between its words."""
+        text = self._text_of(node)
+        if text is None or not isinstance(node, nodes.Call):
+            yield node
+            return
+        given: dict[str, nodes.Expr] = {pair.key: pair.value for pair in node.kwargs}
+        spoken = self._translated(text)
+        for name in placeholders(spoken) - given.keys():
+            raise TemplateSyntaxError(f'"{text}" is told no "{name}"', node.lineno)
+        where = {"lineno": node.lineno, "environment": node.environment}
+        for words, value in pieces(spoken):
+            if words:
+                yield nodes.TemplateData(words, **where)
+            if value is not None:
+                yield given[value]
+
+    def _text_of(self, node: nodes.Node) -> str | None:
+        """What a call of `_` or `gettext` has translated, if the template says it in full."""
+        if not isinstance(node, nodes.Call) or node.dyn_args or node.dyn_kwargs:
+            return None
+        name = node.node.name if isinstance(node.node, nodes.Name) else None
+        if name not in _SPOKEN or name in self._own or len(node.args) != 1:
+            return None
+        text = node.args[0]
+        return text.value if isinstance(text, nodes.Const) and text.value else None
+
     def _direct(self, node: nodes.Call, name: str) -> nodes.Node:
         """A component as a filter of its first argument, which Jinja2 calls without a detour."""
         if name not in self._components or not node.args:
@@ -161,6 +196,7 @@ class Settling(NodeTransformer):
 
 
 _UNKNOWN: Final = object()
+_SPOKEN: Final = frozenset({"_", "gettext"})
 
 
 def as_filter(component: str) -> str:

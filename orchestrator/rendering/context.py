@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from gettext import NullTranslations
 from typing import Any, Final, assert_never
 
 from orchestrator.domain.expressions.shapes import Record
 from orchestrator.domain.expressions.vocabulary import ATTRIBUTE_KINDS, contact
 from orchestrator.domain.flows import AttributeType, Brand, LocalText, MessageClass, Topic
 from orchestrator.rendering import formats
+from orchestrator.rendering.locales import Catalogues, filled
 from orchestrator.rendering.names import BRAND, OUTPUT, ROOTS, Facts, shaped
 
 _WEB_LINK: Final = re.compile(
@@ -52,8 +54,11 @@ class Vocabulary:
         brand: Brand,
         topics: Mapping[str, Topic] | None = None,
         attributes: Mapping[str, AttributeType] | None = None,
+        catalogues: Catalogues | None = None,
     ) -> None:
         self._brand = brand
+        self._catalogues = catalogues or Catalogues({})
+        self._reasons: dict[str, NullTranslations] = {}
         self._topics = topics or {}
         kinds = {name: ATTRIBUTE_KINDS[kind.value] for name, kind in (attributes or {}).items()}
         declared = contact(kinds, ())
@@ -90,9 +95,15 @@ class Vocabulary:
             known[name] = shaped(given[name], record) if wanted else self._absent[name]
         topic = self._topics.get(context.topic or "")
         title = topic.title.in_locale(locale) if topic else None
-        reason = _reason(self._brand.name.in_locale(locale), context.message_class, title)
+        reason = self._reason(context.message_class, title, locale)
         texts = {"topic": title, "reason": reason, "sender": context.sender}
         return {**known, **texts, "class": context.message_class.value}
+
+    def _reason(self, message_class: MessageClass, topic: str | None, locale: str) -> str:
+        if locale not in self._reasons:
+            self._reasons[locale] = self._catalogues.spoken(locale)
+        said = _reason(message_class, topic, self._reasons[locale].gettext)
+        return filled(said, {"topic": topic, "shop": self._brand.name.in_locale(locale)})
 
     def brand_in(self, locale: str) -> Facts:
         """The brand with its texts in one language."""
@@ -148,15 +159,16 @@ def filters(brand: Brand, locale: str) -> dict[str, Callable[..., Any]]:
     }
 
 
-def _reason(sender: str, message_class: MessageClass, topic: str | None) -> str:
+def _reason(message_class: MessageClass, topic: str | None, _: Callable[[str], str]) -> str:
     match message_class:
         case MessageClass.MARKETING:
-            wish = f"“{topic}”" if topic else "news"
-            return f"You get this because you said yes to {wish} from {sender}."
+            if topic:
+                return _("You get this because you said yes to “%(topic)s” from %(shop)s.")
+            return _("You get this because you said yes to news from %(shop)s.")
         case MessageClass.SERVICE:
-            return f"You get this because you asked {sender} for it."
+            return _("You get this because you asked %(shop)s for it.")
         case MessageClass.TRANSACTIONAL:
-            return f"You get this because of your order from {sender}."
+            return _("You get this because of your order from %(shop)s.")
         case MessageClass.LEGAL:
-            return f"You get this because {sender} keeps data about you and has to tell you."
+            return _("You get this because %(shop)s keeps data about you and has to tell you.")
     assert_never(message_class)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from gettext import NullTranslations
 from typing import Any, Final
 
 from jinja2 import Template
@@ -20,6 +21,7 @@ from orchestrator.domain.flows import AttributeType, Brand, Channel, Topic
 from orchestrator.rendering import plain
 from orchestrator.rendering.context import TEXT_NAMES, RenderContext, Vocabulary, filters
 from orchestrator.rendering.environment import MessageEnvironment
+from orchestrator.rendering.locales import Catalogues
 from orchestrator.rendering.styles import Sheet
 from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
 from orchestrator.rendering.theme import direction, tokens_for
@@ -47,7 +49,12 @@ class _Language:
     """Both dialects of all templates in one language, with everything constant baked in."""
 
     def __init__(
-        self, sources: Mapping[str, str], brand: Brand, vocabulary: Vocabulary, locale: str
+        self,
+        sources: Mapping[str, str],
+        brand: Brand,
+        vocabulary: Vocabulary,
+        locale: str,
+        spoken: NullTranslations,
     ) -> None:
         self.locale = locale
         self._vocabulary = vocabulary
@@ -65,11 +72,13 @@ class _Language:
         own = filters(brand, locale)
         pages = {name: text for name, text in sources.items() if name.endswith(".html")}
         self._html = MessageEnvironment(
-            {name: sheet.inlined(text) for name, text in pages.items()},
+            pages,
             escaping=True,
             names={**names, "part": "html"},
             filters=own,
             baked={"theme": theme},
+            settled=sheet.settled,
+            spoken=spoken,
         )
         twins = {f"{name}.html": sources[f"{name}.txt"] for name in _LAYOUT}
         self._text = MessageEnvironment(
@@ -79,6 +88,7 @@ class _Language:
             filters=own,
             baked={"theme": theme},
             settled=plain.settled,
+            spoken=spoken,
         )
         for environment in (self._html, self._text):
             environment.use("components.html")
@@ -125,7 +135,8 @@ class EmailRenderer:
     ) -> None:
         self._sources = of_channel(templates, Channel.EMAIL)
         self._brand = brand
-        self._vocabulary = Vocabulary(brand, topics, attributes)
+        self._catalogues = Catalogues(templates)
+        self._vocabulary = Vocabulary(brand, topics, attributes, self._catalogues)
         self._languages: dict[str, _Language] = {}
 
     def render(self, template: str, context: RenderContext) -> RenderedEmail:
@@ -151,12 +162,13 @@ class EmailRenderer:
             return [failure]
 
     def _language(self, template: str, locale: str | None) -> tuple[_Language, str]:
-        default = self._brand.locale
-        name, tag = localised(self._sources, template, SUFFIXES[Channel.EMAIL], locale, default)
+        wanted = (template, SUFFIXES[Channel.EMAIL], locale, self._brand.locale)
+        name, tag = localised(self._sources, *wanted, self._catalogues)
         if name not in self._sources:
             raise RenderFailed(name, None, f"there is no file templates/email/{name}")
         if tag not in self._languages:
-            language = _Language(self._sources, self._brand, self._vocabulary, tag)
+            spoken = self._catalogues.spoken(tag)
+            language = _Language(self._sources, self._brand, self._vocabulary, tag, spoken)
             self._languages[tag] = language
         return self._languages[tag], name
 

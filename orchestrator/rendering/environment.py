@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, time
+from functools import lru_cache
 from gettext import NullTranslations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,7 @@ from orchestrator.rendering import compiling, limits
 from orchestrator.rendering.compiling import NOTHING, PROVOKED, Settling
 from orchestrator.rendering.inspection import advice, mentioned, unknown_names
 from orchestrator.rendering.limits import bounded, joined, metered, ordinary, step
+from orchestrator.rendering.locales import filled
 from orchestrator.rendering.names import Facts
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
     """Sources by name, HTML escaped where asked, everything constant compiled into the code.
 
     `names` are constants that templates know, `baked` those known only where they are compiled,
-    `settled` is done to a template's own text, all pieces of it at once, before it is compiled.
+    `settled` is done to a template's own text, all pieces of it at once, before it is compiled,
+    and to what `spoken`, the catalogue of a language, says in its place.
     Use it through `compiled`, `module` and `rendered`, which raise `RenderFailed` and nothing
     else.
     """
@@ -101,6 +104,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         filters: Mapping[str, Callable[..., Any]] | None = None,
         baked: Mapping[str, Mapping[str, Any]] | None = None,
         settled: Callable[[Sequence[str]], Sequence[str]] = list,
+        spoken: NullTranslations | None = None,
     ) -> None:
         super().__init__(
             loader=_Loader(sources),
@@ -117,16 +121,18 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self._settled = settled
         self._constants = {**(names or {}), **(baked or {})}
         self._components: Mapping[str, Callable[..., Any]] = {}
-        self._translations = NullTranslations()
+        self._spoken = spoken or NullTranslations()
+        self._in_place = lru_cache(maxsize=1024)(lambda text: settled([text])[0])
         self.concat = joined  # type: ignore[method-assign]
         built_in = {"range": limits.numbers, "dict": dict, "namespace": Namespace}
-        self.globals = {"_": self.globals["_"], **built_in, **(names or {})}
+        self.globals = {**self._speech(), **built_in, **(names or {})}
         own = {"join": limits.join, "replace": limits.replace, "round": limits.rounded}
         internal = {"rounds": limits.rounds, "bounded": bounded}
         kept = {name: self.filters[name] for name in _FILTERS}
         self.filters = {**kept, **own, **internal, **(filters or {})}
         self.tests["none"] = _is_none
-        self.install_gettext_translations(self._translations, newstyle=True)  # type: ignore[attr-defined]
+        self.policies["ext.i18n.trimmed"] = True
+        self.newstyle_gettext = True
 
     def use(self, name: str) -> None:
         """Make the macros of a template, which needs no facts, known to all others."""
@@ -140,18 +146,42 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
+        settled = {"_": self._translated, "gettext": self._translated}
+        evaluation, spoken = nodes.EvalContext(self, name), self._spoken.gettext
+        Settling(evaluation, self._constants, settled, self._components, spoken).visit(tree)
         own = list(tree.find_all(nodes.TemplateData))
         for piece, text in zip(own, self._settled([piece.data for piece in own]), strict=True):
             piece.data = text
-        settled = {"_": self._translated, "gettext": self._translated}
-        evaluation = nodes.EvalContext(self, name)
-        Settling(evaluation, self._constants, settled, self._components).visit(tree)
         return tree
 
-    def _translated(self, text: str, **values: Any) -> str:
-        """What `_("text")` says, in the language of this environment (`i18n`, new style)."""
-        spoken = self._translations.gettext(text)
-        return (Markup(spoken) if self._escaping else spoken) % values  # noqa: S704  # the author's
+    def _speech(self) -> dict[str, Callable[..., str]]:
+        """What templates call to speak the language of this environment (`i18n`, new style)."""
+        say = self._spoken
+
+        def plural(one: str, many: str, number: int, /, **values: Any) -> str:
+            return self._said(say.ngettext(one, many, number), {"num": number, **values})
+
+        def there(place: str, text: str, /, **values: Any) -> str:
+            return self._said(say.pgettext(place, text), values)
+
+        def plural_there(place: str, one: str, many: str, number: int, /, **values: Any) -> str:
+            return self._said(say.npgettext(place, one, many, number), {"num": number, **values})
+
+        return {
+            "_": self._translated,
+            "gettext": self._translated,
+            "ngettext": plural,
+            "pgettext": there,
+            "npgettext": plural_there,
+        }
+
+    def _translated(self, text: str, /, **values: Any) -> str:
+        return self._said(self._spoken.gettext(text) if text else "", values)
+
+    def _said(self, text: str, values: Mapping[str, Any]) -> str:
+        if not self._escaping:
+            return filled(text, values)
+        return Markup(filled(self._in_place(text), _Escaped(values)))  # noqa: S704  # the author's
 
     def _load_template(self, name: str, globals: Any) -> Template:  # noqa: A002
         step()
@@ -245,6 +275,15 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
     def _tree(self, name: str) -> nodes.Template:
         source, _, _ = self.loader.get_source(self, name)  # type: ignore[union-attr]
         return self.parse(source, name)
+
+
+class _Escaped(dict[str, Any]):
+    """Values as they are printed into HTML."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> str:
+        return compiling.shown(super().__getitem__(name))
 
 
 def _is_none(value: object) -> bool:

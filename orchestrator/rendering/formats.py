@@ -1,15 +1,23 @@
-"""Money, dates and numbers as the reader's language writes them; the only user of Babel."""
+"""Money, dates, numbers and lists as the reader's language writes them, after CLDR by Babel."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
+from typing import Final
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
+from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal
 
 from orchestrator.rendering.names import moment, number
+
+OWN: Final = "default"
+"""The numbering system that a language itself uses."""
+_ZEROS: Final = {"arab": 0x660, "arabext": 0x6F0, "beng": 0x9E6, "deva": 0x966, "mymr": 0x1040}
+"""Where the digits of a numbering system begin (Unicode); Latin ones need no change."""
 
 
 @lru_cache(maxsize=256)
@@ -29,16 +37,22 @@ def money(value: object, currency: str | None, locale: str) -> str:
     amount = number(value)
     if amount is None:
         return ""
+    known = _locale(locale)
     if not currency:
-        return format_decimal(amount, format="#,##0.00", locale=_locale(locale))
-    return format_currency(amount, currency.upper(), locale=_locale(locale))
+        return _own(format_decimal(amount, "#,##0.00", known, numbering_system=OWN), known)
+    return _own(format_currency(amount, currency.upper(), None, known, numbering_system=OWN), known)
 
 
 @lru_cache(maxsize=1024, typed=True)
 def quantity(value: object, locale: str) -> str:
     """A number without needless decimals; none is empty."""
     amount = number(value)
-    return "" if amount is None else format_decimal(amount, locale=_locale(locale))
+    known = _locale(locale)
+    return (
+        ""
+        if amount is None
+        else _own(format_decimal(amount, None, known, numbering_system=OWN), known)
+    )
 
 
 def day(value: object, locale: str) -> str:
@@ -48,5 +62,17 @@ def day(value: object, locale: str) -> str:
     """
     known = moment(value)
     if isinstance(known, date):
-        return format_date(known, "long", locale=_locale(locale))
+        written = _locale(locale)
+        return _own(format_date(known, "long", written), written)
     return "" if known is None else str(known)
+
+
+def listed(words: Sequence[str], locale: str) -> str:
+    """Several things as one, `tea, cups, and a map` in `en`; nothing is empty."""
+    return format_list(words, "standard", _locale(locale))
+
+
+def _own(text: str, locale: Locale) -> str:
+    """The text in the language's own digits; Babel writes the signs around them, but not these."""
+    zero = _ZEROS.get(locale.default_numbering_system)
+    return text if zero is None else text.translate({48 + n: zero + n for n in range(10)})

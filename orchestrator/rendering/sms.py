@@ -12,6 +12,7 @@ from orchestrator.domain.flows import AttributeType, Brand, Channel, Topic
 from orchestrator.domain.segments import MOST_CHARACTERS, MOST_SEGMENTS, SmsSize, size_of
 from orchestrator.rendering.context import TEXT_NAMES, RenderContext, Vocabulary, filters
 from orchestrator.rendering.environment import MessageEnvironment
+from orchestrator.rendering.locales import Catalogues
 from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
 
 _STRIPPED = re.compile(
@@ -45,7 +46,8 @@ class SmsRenderer:
     ) -> None:
         self._sources = of_channel(templates, Channel.SMS)
         self._brand = brand
-        self._vocabulary = Vocabulary(brand, topics, attributes)
+        self._catalogues = Catalogues(templates)
+        self._vocabulary = Vocabulary(brand, topics, attributes, self._catalogues)
         self._environments: dict[str, MessageEnvironment] = {}
 
     def render(self, template: str, context: RenderContext) -> RenderedSms:
@@ -90,14 +92,18 @@ class SmsRenderer:
     def _environment(
         self, template: str, locale: str | None
     ) -> tuple[MessageEnvironment, str, str]:
-        suffix = SUFFIXES[Channel.SMS]
-        name, tag = localised(self._sources, template, suffix, locale, self._brand.locale)
+        wanted = (template, SUFFIXES[Channel.SMS], locale, self._brand.locale)
+        name, tag = localised(self._sources, *wanted, self._catalogues)
         if name not in self._sources:
             raise RenderFailed(name, None, f"there is no file templates/sms/{name}")
         if tag not in self._environments:
             names = {"brand": self._vocabulary.brand_in(tag), "locale": tag, "part": "text"}
             self._environments[tag] = MessageEnvironment(
-                self._sources, escaping=False, names=names, filters=filters(self._brand, tag)
+                self._sources,
+                escaping=False,
+                names=names,
+                filters=filters(self._brand, tag),
+                spoken=self._catalogues.spoken(tag),
             )
         return self._environments[tag], name, tag
 

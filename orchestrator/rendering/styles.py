@@ -10,7 +10,7 @@ dark mode get the same rules with the dark colours: by media query, and for Outl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,8 @@ _VARIABLE = re.compile(r"var\(--([a-z-]+)\)")
 _TAG = re.compile(r'<([a-z][a-z0-9]*)((?:\s+[a-zA-Z:-]+(?:="[^"]*")?)*)\s*(/?)>')
 _ATTRIBUTE = re.compile(r'\s+([a-zA-Z:-]+)(="[^"]*")?')
 
+_GAP: Final = "\x00"
+"""Where an expression stands between two pieces of a template's own text."""
 _BACKGROUNDS: Final = frozenset({"background-color"})
 
 
@@ -52,6 +54,12 @@ class Sheet:
     def inlined(self, source: str) -> str:
         """The template's source with the styles of its classes in place."""
         return _TAG.sub(self._styled, source)
+
+    def settled(self, pieces: Sequence[str]) -> list[str]:
+        """The same for a template's own text between its expressions, in order."""
+        if not pieces:
+            return []
+        return self.inlined(_GAP.join(piece.replace(_GAP, "") for piece in pieces)).split(_GAP)
 
     def resolved(self, css: str) -> str:
         """Further CSS with its variables replaced by the light values."""

@@ -1,20 +1,23 @@
 """Where template sources come from, and which of them a message in some language uses.
 
 A version's sources are one mapping from path to text, as the files lie under `templates/`:
-`email/cart/reminder.html`, `sms/cart/reminder.txt`. The components that come with the product
-lie beneath the shop's own files, which win: `email/shell.html`, `email/components.html`, their
-`.txt` twins for the plain part, `email/mail.css` and `email/head.css`.
+`email/cart/reminder.html`, `sms/cart/reminder.txt`, `locales/fi.po`. The components that come
+with the product lie beneath the shop's own files, which win: `email/shell.html`,
+`email/components.html`, their `.txt` twins for the plain part, `email/mail.css` and
+`email/head.css`. So do the components' words in other languages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.domain.flows import Channel
+from orchestrator.rendering import locales
+from orchestrator.rendering.locales import Catalogues, closest
 
 SUFFIXES: Final[Mapping[Channel, str]] = {
     Channel.EMAIL: ".html",
@@ -25,13 +28,14 @@ COMPONENTS: Final = (
     *("shell.html", "shell.txt", "components.html", "components.txt"),
     *("mail.css", "head.css"),
 )
-_READ: Final = frozenset({".html", ".txt", ".css"})
+_READ: Final = frozenset({".html", ".txt", ".css", ".po"})
 
 
 def built_in() -> dict[str, str]:
-    """The components of the product, by path."""
+    """The components of the product and their words in other languages, by path."""
     folder = files("orchestrator.rendering") / "components"
-    return {f"email/{name}": (folder / name).read_text("utf-8") for name in COMPONENTS}
+    own = {f"email/{name}": (folder / name).read_text("utf-8") for name in COMPONENTS}
+    return {**own, **locales.built_in()}
 
 
 def load_folder(root: Path) -> dict[str, str]:
@@ -77,24 +81,26 @@ def template_files(sources: Mapping[str, str]) -> list[tuple[Channel, str, str]]
 
 
 def localised(
-    sources: Mapping[str, str], name: str, suffix: str, locale: str | None, default: str
+    sources: Mapping[str, str],
+    name: str,
+    suffix: str,
+    locale: str | None,
+    default: str,
+    catalogues: Catalogues | None = None,
 ) -> tuple[str, str]:
     """The file for a template in a locale, and the locale the message is then in.
 
     `sources` are those of one channel. A file of its own for the locale or for its language
-    comes first (`cart/reminder.fi.html`); otherwise the message is wholly in the default locale.
+    comes first (`cart/reminder.fi.html`), then a catalogue that translates its subject;
+    otherwise the message is wholly in the default locale.
     """
-    for tag in _closest(locale or default):
+    source = sources.get(f"{name}{suffix}", "")
+    for tag in closest(locale or default):
         if f"{name}.{tag}{suffix}" in sources:
             return f"{name}.{tag}{suffix}", tag
-    for tag in _closest(default):
+        if tag != default and catalogues and catalogues.translates(tag, source):
+            return f"{name}{suffix}", tag
+    for tag in closest(default):
         if f"{name}.{tag}{suffix}" in sources:
             return f"{name}.{tag}{suffix}", default
     return f"{name}{suffix}", default
-
-
-def _closest(locale: str) -> Iterator[str]:
-    tag = locale.replace("_", "-")
-    while tag:
-        yield tag
-        tag = tag.rpartition("-")[0]

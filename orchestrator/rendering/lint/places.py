@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 MARK: Final = "data-at"
-_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|(<[a-zA-Z][a-zA-Z0-9]*)(?=[\s>/])", re.DOTALL)
+# What is translated is looked up as it is written, so it is passed over whole.
+_TAG = re.compile(
+    r"\{%-?\s*trans\b.*?\bendtrans\s*-?%\}|\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}"
+    r"|(<[a-zA-Z][a-zA-Z0-9]*)(?=[\s>/])",
+    re.DOTALL,
+)
 _MARKED = re.compile(rf' {MARK}="[0-9:]*"')
 _SHORTEST: Final = 3
 """Characters of a text that is looked for."""
