@@ -8,8 +8,9 @@ from typing import Final
 
 from orchestrator.bootstrap.databases import open_database
 from orchestrator.domain.errors import ConfigurationError, NotFound
+from orchestrator.domain.findings import Severity
 from orchestrator.domain.flows import Channel, Flow
-from orchestrator.flowfile import load_file
+from orchestrator.flowfile import load_file, render_finding
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.message import MessageRenderer
 from orchestrator.rendering.templates import load_folder, template_files
@@ -36,11 +37,14 @@ class Previews:
         """Read the files.
 
         Raises:
-            ConfigurationError: the flows have errors, which `check` lists.
+            ConfigurationError: the flows have errors: the first, and how to see the rest.
         """
-        book = load_file(flows).book
+        loaded = load_file(flows)
+        book = loaded.book
         if book is None:
-            raise ConfigurationError(f"{flows} has errors: `orchestrator check` lists them")
+            errors = [one for one in loaded.findings if one.severity is Severity.ERROR]
+            wrong = render_finding(errors[0], loaded.source)
+            raise ConfigurationError(f"{wrong}\n\n`orchestrator check {flows}` lists every mistake")
         self._clock = SystemClock()
         self._sources = load_folder(templates)
         links = Links(_URL, SignedLinkTokens(TokenSigner([_SECRET]), self._clock))

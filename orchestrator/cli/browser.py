@@ -107,5 +107,6 @@ def _sheet(panes: Iterable[Pane]) -> str:
         "iframe{border:0;border-radius:8px;display:block}</style>"
         f"{frames}<script>onload=()=>{{for(const f of document.querySelectorAll('iframe'))"
         "f.style.height=f.contentDocument.documentElement.scrollHeight+'px';"
-        f"document.body.dataset.tall=document.documentElement.scrollHeight+{_GAP}}}</script>"
+        "document.body.dataset.tall="
+        f"Math.ceil(document.body.getBoundingClientRect().bottom)+{_GAP}}}</script>"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from orchestrator.domain.flows import Channel
+from orchestrator.domain.segments import size_of
 from orchestrator.settings import load_paths
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ def _wanted(there: list[Channel], form: Form | None, template: str) -> list[Chan
 
 
 def _summary(sample: Sample) -> str:
+    if sample.channel is Channel.SMS:
+        size = size_of(sample.text)
+        parts = "1 part" if size.segments == 1 else f"{size.segments} parts"
+        return f"SMS, {parts} in {size.encoding.value}\n\n{sample.text}"
     if sample.channel is not Channel.EMAIL:
         return f"{sample.channel.value.upper()}\n\n{sample.text}"
     return f"EMAIL\nSubject: {sample.subject}\n\n{sample.text.rstrip()}"

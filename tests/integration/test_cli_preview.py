@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import program
+from orchestrator.cli.browser import find_browser, photograph
+from orchestrator.cli.preview import panes
+from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.flows import Channel
+from orchestrator.services.samples import Sample
 from tests.integration.shop import Shop, checkout
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +32,7 @@ def test_a_summary_shows_every_channel() -> None:
     code, said = preview("cart/reminder")
     assert code == 0
     assert "Subject: Your basket is still here" in said
-    assert "SMS\n\nNorthwind Books: " in said
+    assert re.search(r"^SMS, [12] parts? in GSM-7\n\nNorthwind Books: ", said, re.MULTILINE)
 
 
 def test_one_form_is_printed_alone() -> None:
@@ -60,6 +67,31 @@ def test_a_template_that_no_step_names_can_be_looked_at(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0
     assert "Unsubscribe:" in done.output
+
+
+def test_flows_that_cannot_be_read_are_named_with_what_is_wrong(tmp_path: Path) -> None:
+    for words, wrong in ((None, "the file cannot be read"), ("version: 1", '"brand" is missing')):
+        flows = tmp_path / "mine.yaml"
+        if words is not None:
+            flows.write_text(words)
+        done = CliRunner().invoke(
+            program, ["preview", "cart/nudge", "--flows", str(flows), "--templates", FILES[3]]
+        )
+        assert isinstance(done.exception, ConfigurationError)
+        assert str(done.exception).startswith(str(flows))
+        assert wrong in str(done.exception)
+
+
+def test_a_picture_is_as_tall_as_what_it_shows(tmp_path: Path) -> None:
+    try:
+        find_browser()
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+    picture = tmp_path / "text.png"
+    photograph(panes(Sample(Channel.SMS, text="Short.")), picture)
+    width, height = struct.unpack(">II", picture.read_bytes()[16:24])
+    assert width == 852
+    assert height < 400
 
 
 def test_a_mistake_in_the_template_is_named_with_its_line(tmp_path: Path) -> None:

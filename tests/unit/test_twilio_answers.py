@@ -46,7 +46,9 @@ def test_a_message_that_was_made_is_sent_under_its_sid() -> None:
     assert created(status="accepted").outcome is SENT
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"sid": null}', "[" * 9999])
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", "{}", '{"sid": null}', '{"sid": " "}', "[" * 9999]
+)
 def test_an_acceptance_that_names_no_message_is_doubt(text: str) -> None:
     assert delivery_of(Answer(201, text)).outcome is UNKNOWN
 

@@ -151,8 +151,8 @@ def wants_a_person(delivery: Delivery) -> bool:
 def _created(told: Mapping[str, Any]) -> Delivery:
     """A message that Twilio has made: mostly queued, sometimes known to be lost at once."""
     sid, status = told.get("sid"), told.get("status")
-    name = sid if isinstance(sid, str) else None
-    if name is None:
+    name = sid.strip() if isinstance(sid, str) else ""
+    if not name:
         detail = "accepted, but the answer names no message"
         return Delivery(DeliveryOutcome.UNKNOWN, code=Trouble.PROTOCOL.value, detail=detail)
     if status not in _DEAD:
