@@ -7,7 +7,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from time import monotonic
 from typing import Final
 
 from orchestrator.domain.errors import LintFailed, PermanentError, TransientError
@@ -108,8 +107,6 @@ class Dispatching:
         as it has connections: they may all come back.
         """
         way = self._ways[channel]
-        if way.just_looked:
-            return 0
         limit = BATCH if way.proven else min(way.connections, BATCH)
         found = await self.run_once(limit, (channel,))
         return BATCH if found >= limit and not way.rests else 0
@@ -135,10 +132,7 @@ class Dispatching:
     ) -> list[RenderRequest]:
         """Lease due messages and read what they are rendered from."""
         now = self._clock.now()
-        began = monotonic()
         messages = uow.messages.claim_due(now, limit, LEASE, token, channels)
-        for channel in channels or ():
-            self._ways[channel].looked(len(messages), monotonic() - began)
         if not messages:
             return []
         people = uow.contacts.load({message.contact_id for message in messages})

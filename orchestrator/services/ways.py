@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from time import monotonic
-from typing import Final
 
 from orchestrator.ports import Clock, Delivery, DeliveryOutcome, Provider
-
-LOOK_SHARE: Final = 20
-"""Of its time a channel without messages spends one part in so many looking for some."""
-LONGEST_PAUSE: Final = 1.0
-"""Seconds between two such looks at most."""
 
 
 class Way:
@@ -30,7 +23,6 @@ class Way:
         self._free = asyncio.Semaphore(provider.connections)
         self._rests_until: datetime | None = None
         self._answered = asyncio.Event()
-        self._look_at = 0.0
 
     @property
     def connections(self) -> int:
@@ -41,16 +33,6 @@ class Way:
     def rests(self) -> bool:
         """Whether the provider is to be left in peace."""
         return self._rests_until is not None and self._clock.now() < self._rests_until
-
-    @property
-    def just_looked(self) -> bool:
-        """Whether a look for due messages would come too soon after the last."""
-        return monotonic() < self._look_at
-
-    def looked(self, found: int, seconds: float) -> None:
-        """Remember a look: one that found nothing among many of other channels was dear."""
-        pause = 0 if found else min(LOOK_SHARE * seconds, LONGEST_PAUSE)
-        self._look_at = monotonic() + pause
 
     async def take(self, most: int) -> int:
         """Wait for a free connection, and take up to `most` that are; returns how many."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, case, func, or_, select, true, update
+from sqlalchemy import Select, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from orchestrator.domain.flows import MessageClass
@@ -64,21 +64,18 @@ FREED: Final = {"lease_until": None, "lease_token": None}
 
 
 @cache
-def claiming(dialect: str, *, narrowed: bool = False) -> ReturningUpdate[Any]:
-    """Lease up to `most` due messages of one `priority`, oldest first.
-
-    Narrowed, of the `channels` alone.
-    """
+def claiming(dialect: str) -> ReturningUpdate[Any]:
+    """Lease up to `most` due messages of one channel and one priority, oldest first."""
     due = message.alias("due")
     at = bindparam("at", type_=UtcDateTime())
     ids = (
         select(due.c.id)
         .where(
             DUE_MESSAGE,
+            due.c.channel == bindparam("of_channel"),
             due.c.priority == bindparam("of_priority"),
             due.c.not_before <= at,
             or_(due.c.lease_until.is_(None), due.c.lease_until <= at),
-            listed(dialect, due.c.channel, "channels") if narrowed else true(),
         )
         .order_by(due.c.not_before)
         .limit(bindparam("most"))
@@ -94,12 +91,13 @@ def claiming(dialect: str, *, narrowed: bool = False) -> ReturningUpdate[Any]:
 
 @cache
 def priorities() -> Select[Any]:
-    """The priorities of waiting messages, highest first, each found by one index probe."""
-    top = select(func.max(M.priority).label("priority")).where(DUE_MESSAGE)
+    """The priorities of a channel's waiting messages, each found by one index probe."""
+    mine = M.channel == bindparam("of_channel")
+    top = select(func.max(M.priority).label("priority")).where(DUE_MESSAGE, mine)
     level = top.cte("level", recursive=True)
     below = (
         select(func.max(M.priority))
-        .where(DUE_MESSAGE, M.priority < level.c.priority)
+        .where(DUE_MESSAGE, mine, M.priority < level.c.priority)
         .correlate(level)
         .scalar_subquery()
     )

@@ -65,27 +65,35 @@ class SqlMessages:
     ) -> list[Message]:
         """Lease queued and held messages whose time has come, by priority, then age.
 
-        One priority after the other, so that a million messages of a campaign do not have to
-        be sorted to find the order confirmation that goes first.
+        One channel and one priority after the other, so that a million messages of a campaign
+        are neither sorted nor passed over to find the order confirmation that goes first.
         """
         found: list[Message] = []
-        dialect = self._connection.dialect.name
-        claim = statements.claiming(dialect, narrowed=channels is not None)
-        of = {} if channels is None else {"channels": listing(dialect, M.channel, channels)}
-        for priority in self._connection.scalars(statements.priorities()).all():
+        claim = statements.claiming(self._connection.dialect.name)
+        for priority, channel in self._levels(Channel if channels is None else channels):
             if len(found) == limit:
                 break
             values = {
+                "of_channel": channel,
                 "of_priority": priority,
                 "at": now,
                 "until": now + lease,
                 "by": token,
                 "most": limit - len(found),
-                **of,
             }
             rows = self._connection.execute(claim, values).all()
             found += sorted(map(_message, rows), key=lambda one: (one.not_before, one.id))
         return found
+
+    def _levels(self, channels: Iterable[Channel]) -> list[tuple[int, Channel]]:
+        """The priorities that wait on these channels, highest first."""
+        probe = statements.priorities()
+        levels = [
+            (priority, channel)
+            for channel in channels
+            for priority in self._connection.scalars(probe, {"of_channel": channel})
+        ]
+        return sorted(levels, key=lambda level: -level[0])
 
     def mark_sending(
         self,

@@ -242,7 +242,7 @@ def test_claims_take_the_index_of_what_is_due(engine: Engine, world: Any, databa
         fill(connection, 5000)
     with recorded(engine) as statements, database.transaction() as unit:
         unit.enrolments.claim_due(now, 200, HOUR, "t")
-        unit.messages.claim_due(now, 200, HOUR, "t")
+        unit.messages.claim_due(now, 200, HOUR, "t", [Channel.EMAIL])
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")

@@ -170,17 +170,6 @@ async def test_a_try_that_was_none_leaves_no_attempt_behind(open_flows: Shop) ->
     assert (sent.state, sent.attempts) == (MessageState.SENT, 2)
 
 
-async def test_a_dear_look_that_found_nothing_is_not_repeated_at_once(open_flows: Shop) -> None:
-    way = Way(RecordingProvider(), open_flows.clock)
-    way.looked(0, 0.001)
-    await asyncio.sleep(0.05)
-    assert not way.just_looked
-    way.looked(0, 60)
-    assert way.just_looked
-    way.looked(1, 60)
-    assert not way.just_looked
-
-
 async def test_what_was_claimed_is_given_back_when_the_process_stops(open_flows: Shop) -> None:
     shop, slow = open_flows, Slow(connections=2)
     replace_provider(shop, Channel.EMAIL, slow)

@@ -77,6 +77,7 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("enrolment_id", "step", "channel", "shard"),
         Index(
             "ix_message_due",
+            "channel",
             "priority",
             "not_before",
             sqlite_where=DUE_MESSAGE,
