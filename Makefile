@@ -68,6 +68,14 @@ bench: $(VENV)/bench.stamp ## measure, beside baselines; WHAT=engine for one thi
 pictures: $(VENV)/run.stamp ## take the README's pictures anew; needs Chromium or Google Chrome
 	$(PY) docs/pictures/take.py
 
+COLLECT := $(PY) -m orchestrator.rendering.collecting $(if $(LOCALE),--locale $(LOCALE))
+
+.PHONY: messages
+messages: $(VENV)/run.stamp ## bring the catalogues up to date; LOCALE=sv begins another language
+	$(COLLECT) templates
+	$(COLLECT) orchestrator/rendering/components orchestrator/rendering/components orchestrator/rendering/context.py
+	$(COLLECT) orchestrator/web/pages/templates orchestrator/web
+
 .PHONY: lock
 lock: ## write requirements/*.txt anew from pyproject.toml; UPGRADE=1 takes newer releases
 	@$(find_python); set -e; \

@@ -67,9 +67,9 @@ def day(value: object, locale: str) -> str:
     return "" if known is None else str(known)
 
 
-def listed(words: Sequence[str], locale: str) -> str:
-    """Several things as one, `tea, cups, and a map` in `en`; nothing is empty."""
-    return format_list(words, "standard", _locale(locale))
+def listed(words: Sequence[str], locale: str, *, either: bool = False) -> str:
+    """Several things as one: `a map and a cup` in `en`, or `a map or a cup`; nothing is empty."""
+    return format_list(words, "or" if either else "standard", _locale(locale))
 
 
 def _own(text: str, locale: Locale) -> str:

@@ -87,6 +87,15 @@ class Preferences:
 
         return await self._database.query(look)
 
+    async def locale(self, claims: LinkClaims) -> str | None:
+        """The language of the person of a link, as it was given; None if nobody knows."""
+
+        def look(uow: UnitOfWork) -> str | None:
+            person = present(followed(uow.contacts.load, claims.contact_id))
+            return person.locale if person else None
+
+        return await self._database.query(look)
+
     async def unsubscribe(self, claims: LinkClaims) -> bool:
         """Withdraw what the link names (RFC 8058); True if that changed anything.
 

@@ -7,27 +7,18 @@ was not ticked is not sent by browsers, and one that was never shown must not co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
 from orchestrator.domain.consent import ALL_TOPICS, ConsentState, ConsentStatus, Standing
 from orchestrator.domain.flows import Channel, FlowBook
+from orchestrator.rendering.pages import Language
 from orchestrator.services.preferences import Choice, Choices, Decision
 from orchestrator.web.bodies import Incomplete, TooLarge, read_body
-from orchestrator.web.pages import LOCALE
-
-BY: Final = {
-    Channel.EMAIL: "email",
-    Channel.SMS: "text message",
-    Channel.WHATSAPP: "WhatsApp",
-    None: "email",
-}
-QUESTION: Final = "What may we send you?"
-STOP: Final = "Stop everything"
 
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 2000
@@ -55,7 +46,36 @@ class Group:
     boxes: list[Box]
 
 
-def boxes(choices: Choices, book: FlowBook | None) -> list[Group]:
+def by(channel: Channel | None, _: Language) -> str:
+    """The channel as a part of a sentence."""
+    match channel:
+        case Channel.EMAIL | None:
+            return _("by email")
+        case Channel.SMS:
+            return _("by text message")
+        case Channel.WHATSAPP:
+            return _("by WhatsApp")
+    assert_never(channel)
+
+
+def at_head(channel: Channel | None, _: Language) -> str:
+    """The same where a sentence begins."""
+    match channel:
+        case Channel.EMAIL | None:
+            return _("By email")
+        case Channel.SMS:
+            return _("By text message")
+        case Channel.WHATSAPP:
+            return _("By WhatsApp")
+    assert_never(channel)
+
+
+def question(_: Language) -> str:
+    """What the form asks."""
+    return _("What may we send you?")
+
+
+def boxes(choices: Choices, book: FlowBook | None, _: Language) -> list[Group]:
     """The form as things stand.
 
     What was asked for and is not confirmed is shown unticked: ticking it is a clear act, a
@@ -63,10 +83,10 @@ def boxes(choices: Choices, book: FlowBook | None) -> list[Group]:
     """
     return [
         Group(
-            channel=BY[channel],
+            channel=at_head(channel, _),
             address=address,
             boxes=[
-                _box(choice, standing, book)
+                _box(choice, standing, book, _)
                 for choice, standing in choices.standings.items()
                 if book and choice[0] is channel and choice[1] in book.topics
             ],
@@ -75,13 +95,13 @@ def boxes(choices: Choices, book: FlowBook | None) -> list[Group]:
     ]
 
 
-def _box(choice: Choice, standing: Standing, book: FlowBook) -> Box:
+def _box(choice: Choice, standing: Standing, book: FlowBook, _: Language) -> Box:
     channel, name = choice
     topic = book.topics[name]
     return Box(
         value=f"{channel.value}:{name}",
-        title=topic.title.in_locale(LOCALE),
-        description=topic.description.in_locale(LOCALE) if topic.description else None,
+        title=topic.title.in_locale(_.locale),
+        description=topic.description.in_locale(_.locale) if topic.description else None,
         ticked=standing is Standing.ALLOWED,
         unconfirmed=standing is Standing.UNCONFIRMED,
     )
@@ -114,62 +134,64 @@ def _choices(values: Iterable[str]) -> Iterable[Choice]:
             yield channels[channel], topic
 
 
-def wording_of(form: Form, book: FlowBook | None) -> str:
+def wording_of(form: Form, book: FlowBook | None, _: Language) -> str:
     """The question as the person saw it, for the proof: only topics there are."""
     if "stop" in form:
-        return STOP
+        return _("Stop everything")
     shown: defaultdict[Channel, list[str]] = defaultdict(list)
     for channel, topic in wishes(form):
         shown[channel].append(topic)
     asked = [
-        f"By {BY[channel]}: {'; '.join(named)}."
+        f"{at_head(channel, _)}: {'; '.join(named)}."
         for channel, topics in shown.items()
-        if (named := titles(topics, book))
+        if (named := titles(topics, book, _))
     ]
-    return " ".join([QUESTION, *asked])
+    return " ".join([question(_), *asked])
 
 
-def titles(topics: Iterable[str], book: FlowBook | None) -> list[str]:
+def titles(topics: Iterable[str], book: FlowBook | None, _: Language) -> list[str]:
     """Topics by the titles customers know; one that is gone is not named."""
     known = book.topics if book else {}
     return [
-        "All topics" if name == ALL_TOPICS else known[name].title.in_locale(LOCALE)
+        _("All topics") if name == ALL_TOPICS else known[name].title.in_locale(_.locale)
         for name in topics
         if name == ALL_TOPICS or name in known
     ]
 
 
-def chosen(decision: Decision, book: FlowBook | None, *, stop: bool) -> tuple[str, list[str]]:
+def chosen(
+    decision: Decision, book: FlowBook | None, _: Language, *, stop: bool
+) -> tuple[str, list[str]]:
     """What came of the form, in words: a heading, and a sentence per channel and direction."""
     if stop:
-        lost = [BY[channel] for channel in decision.choices.addresses]
-        said = f"You will get no more marketing from us{_by_none(lost)}. This works at once."
-        return "Everything is stopped", [said]
+        ways = _.listed([by(one, _) for one in decision.choices.addresses], either=True)
+        said = (
+            _("You will get no more marketing from us %(by)s. This works at once.", by=ways)
+            if ways
+            else _("You will get no more marketing from us. This works at once.")
+        )
+        return _("Everything is stopped"), [said]
     if not decision.changed:
-        return "Everything stays as it is", ["Your choices were like this already."]
-    given = _sentences(decision.changed, ConsentStatus.GRANTED, "From now on you get", book)
-    taken = _sentences(decision.changed, ConsentStatus.WITHDRAWN, "You will get no more", book)
-    return "Your choices are saved", [*given, *taken]
+        return _("Everything stays as it is"), [_("Your choices were like this already.")]
+    given = [
+        _("From now on you get %(topics)s %(by)s.", topics=topics, by=way)
+        for topics, way in _changed(decision.changed, ConsentStatus.GRANTED, book, _)
+    ]
+    taken = [
+        _("You will get no more %(topics)s %(by)s.", topics=topics, by=way)
+        for topics, way in _changed(decision.changed, ConsentStatus.WITHDRAWN, book, _)
+    ]
+    return _("Your choices are saved"), [*given, *taken]
 
 
-def _sentences(
-    changed: Iterable[ConsentState], status: ConsentStatus, words: str, book: FlowBook | None
-) -> list[str]:
+def _changed(
+    changed: Iterable[ConsentState], status: ConsentStatus, book: FlowBook | None, _: Language
+) -> Iterator[tuple[str, str]]:
+    """The topics that came to a status, and their channel, as parts of a sentence."""
     by_channel: defaultdict[Channel, list[str]] = defaultdict(list)
     for state in changed:
         if state.status is status:
             by_channel[state.channel].append(state.topic)
-    return [
-        f"{words} {_listed([f'“{title}”' for title in named])} by {BY[channel]}."
-        for channel, topics in by_channel.items()
-        if (named := titles(topics, book))
-    ]
-
-
-def _listed(words: list[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _by_none(channels: list[str]) -> str:
-    return f": not by {' and not by '.join(channels)}" if channels else ""
+    for channel, topics in by_channel.items():
+        if named := [_("“%(topic)s”", topic=title) for title in titles(topics, book, _)]:
+            yield _.listed(named), by(channel, _)

@@ -13,6 +13,8 @@ from orchestrator.domain.clicks import says_scanner
 from orchestrator.domain.errors import TransientError
 from orchestrator.domain.flows import Channel
 from orchestrator.ports import ClickTarget, LinkPurpose
+from orchestrator.rendering.pages import Language
+from orchestrator.web.languages import language_of, language_of_browser
 from orchestrator.web.pages import page
 from orchestrator.web.parts import WebParts
 
@@ -38,7 +40,7 @@ class Followed:
         """
         target = self._parts.links.verify_click(request.path_params["token"])
         if target is None:
-            return self._page("unknown_link.html", 404)
+            return self._unknown_link(request)
         headers = request.headers
         scanner = says_scanner(headers.get("user-agent"), headers.get("sec-purpose"))
         task = None
@@ -56,13 +58,20 @@ class Followed:
         """The message in the browser, made again as it was made for sending."""
         claims = self._parts.links.verify(LinkPurpose.VIEW, request.path_params["token"])
         if claims is None:
-            return self._page("unknown_link.html", 404)
+            return self._unknown_link(request)
         letter = await self._parts.view(claims)
         if letter is None:
-            return self._page("gone.html", 404)
+            return self._page("gone.html", await language_of(self._parts, claims), 404)
         if letter.channel is Channel.EMAIL:
             return HTMLResponse(letter.words, headers={"content-security-policy": _MAIL_POLICY})
-        return self._page("view_text.html", 200, words=letter.words)
+        _ = await language_of(self._parts, claims)
+        return self._page("view_text.html", _, 200, words=letter.words)
 
-    def _page(self, template: str, status: int, **values: Any) -> HTMLResponse:
-        return page(self._parts.pages, template, brand=self._parts.brand, status=status, **values)
+    def _unknown_link(self, request: Request) -> HTMLResponse:
+        return self._page("unknown_link.html", language_of_browser(self._parts, request), 404)
+
+    def _page(self, template: str, _: Language, status: int, **values: Any) -> HTMLResponse:
+        parts = self._parts
+        return page(
+            parts.pages, template, brand=parts.brand, status=status, locale=_.locale, **values
+        )

@@ -382,7 +382,7 @@ async def test_stop_everything_stops_every_channel_and_can_be_undone_in_place(sh
         written = len(records(shop))
         again = await client.post(path, data={"stop": "all"})
     assert "Everything is stopped" in stopped.text
-    assert "not by email and not by text message. This" in stopped.text
+    assert "no more marketing from us by email or by text message. This" in stopped.text
     assert "WhatsApp" not in stopped.text
     assert "Stop everything</button>" not in stopped.text
     assert set(standing(shop).values()) == {"withdrawn"}

@@ -14,7 +14,7 @@ FOLDER: Final = Path(__file__).with_name("templates")
 """The templates a `PageEnvironment` is made from."""
 
 LOCALE: Final = "en"
-"""The language our own sentences are written in so far."""
+"""The language of the pages that marketers work with."""
 
 
 def page(  # what a page is made from
@@ -23,17 +23,18 @@ def page(  # what a page is made from
     *,
     brand: Brand | None,
     status: int = 200,
+    locale: str = LOCALE,
     frames: bool = False,
     sheets: tuple[str, ...] = STYLE,
     **values: Any,
 ) -> HTMLResponse:
     """A page that loads nothing from anywhere, runs no script and cannot be framed.
 
-    `frames` lets it show other pages of ours.
+    `frames` lets it show other pages of ours, `locale` is one that `PageEnvironment.language` gave.
     """
     accent = None if brand is None else brand.theme.get("accent")
     html, style = environment.render(
-        template, locale=LOCALE, accent=accent, values={"brand": brand, **values}, sheets=sheets
+        template, locale=locale, accent=accent, values={"brand": brand, **values}, sheets=sheets
     )
     policy = (
         f"default-src 'none'; style-src {style}; form-action 'self'; base-uri 'none';"
