@@ -20,8 +20,8 @@ from orchestrator.services.recovery import recover
 
 log = logging.getLogger(__name__)
 
-DRAIN: Final = 12.0
-"""Seconds to finish what is under way: SIGTERM promises an end within 15."""
+DRAIN: Final = 10.0
+"""Seconds to finish what is under way: SIGTERM promises an end within 15, on a busy machine too."""
 
 LOOK: Final = timedelta(milliseconds=500)
 """How often the files are looked at; an edit is live two looks later."""

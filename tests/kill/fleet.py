@@ -102,8 +102,11 @@ class Fleet:
             part.start()
         self.await_ready()
         if self.roles:
-            wait_for(lambda: len(self.parts[1].children()) == self.workers, "all workers", READY)
+            wait_for(self._at_work, "all workers", READY)
         return self
+
+    def _at_work(self) -> bool:
+        return self.daemon.log().count("is at work") == self.workers
 
     def await_ready(self) -> None:
         try:

@@ -15,27 +15,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from orchestrator.storage.engine import create_engine_for
 from orchestrator.storage.tables import message
 from tests.e2e.running import Daemon, wait_for
 from tests.kill.crowd import Customer, Shopfront
-from tests.kill.fleet import READY, Fleet, Part, SinkProcess, environment
+from tests.kill.fleet import READY, WORKERS, Fleet, Part, SinkProcess, environment
 from tests.kill.test_kill import CONNECTIONS, FLOWS, an_ordeal
 from tests.kill.verdict import Book, Verdict
 
 RESUMED = 30.0
 """Seconds after a crash in which what the dead process had claimed has gone out: the promise."""
 EVERYTHING = 1_000_000
-PEOPLE = 40
+FIRST, PEOPLE = 4, 40
 SLOW = 5.0
 """Seconds a server takes for its answers while the daemon is stopping."""
 
 
-def consenting(count: int) -> list[Customer]:
+def consenting(count: int, name: str) -> list[Customer]:
     """People who stay."""
-    return [Customer(str(number), consents=True) for number in range(count)]
+    return [Customer(f"{name}-{number}", consents=True) for number in range(count)]
+
+
+def count_sent(engine: Engine) -> int:
+    with engine.connect() as connection:
+        sent = select(func.count()).where(message.c.state == "sent")
+        return connection.scalars(sent).one()
 
 
 def claimed(engine: Engine) -> set[str]:
@@ -59,9 +65,16 @@ def await_resumption(sink: SinkProcess, lost: set[str], since: float) -> None:
 
 
 def stuck_in_mid_work(engine: Engine, sink: SinkProcess, url: str) -> set[str]:
-    """The server holds back every answer; returns what is claimed behind the stuck connections."""
+    """The server holds back every answer; returns what is claimed behind the stuck connections.
+
+    It answers a few first: of a server that has not answered yet no more is expected, and
+    claimed, than it has connections.
+    """
+    shopfront = Shopfront(url)
+    asyncio.run(shopfront.serve(consenting(FIRST, "first")))
+    wait_for(lambda: count_sent(engine), "the first answers", READY)
     sink.hold(EVERYTHING)
-    asyncio.run(Shopfront(url).serve(consenting(PEOPLE)))
+    asyncio.run(shopfront.serve(consenting(PEOPLE, "later")))
     wait_for(lambda: sink.held() >= CONNECTIONS, "every connection to be stuck")
     return wait_for(lambda: claimed(engine), "messages claimed meanwhile")
 
@@ -142,3 +155,24 @@ def test_sigterm_waits_for_a_slow_server_and_ends_in_time(
         assert states <= {"sent", "queued", "unknown"}
         assert verdict.doubtful() == verdict.book.unanswered
         assert verdict.book.cut == set()
+
+
+def test_sigterm_ends_all_in_time_while_a_server_does_not_answer(
+    tmp_path: Path, database_url: str
+) -> None:
+    """What was being sent is in doubt, nothing else is, and nothing is lost or doubled."""
+    with an_ordeal(tmp_path, database_url, seed=15, size=PEOPLE) as ordeal:
+        stuck_in_mid_work(ordeal.engine, ordeal.sink, ordeal.fleet.daemon.url)
+        assert set(ordeal.fleet.stop()) == {0}
+        ordeal.sink.release()
+        wait_for(lambda: ordeal.sink.cut() == ordeal.sink.held(), "the server to see it")
+        verdict = Verdict.read(ordeal.engine, ordeal.sink.file)
+        assert verdict.doubtful() == verdict.book.cut | verdict.book.unanswered
+        assert "sending" not in {one["state"] for one in verdict.messages}
+        for part in ordeal.fleet.parts:
+            part.start()
+        ordeal.come_to_rest(patience=90, hurry=True)
+        assert set(ordeal.fleet.stop()) == {0}
+        verdict = Verdict.read(ordeal.engine, ordeal.sink.file)
+        verdict.check_delivery(CONNECTIONS, WORKERS if ordeal.fleet.roles else 1)
+        verdict.check_people([*consenting(FIRST, "first"), *consenting(PEOPLE, "later")])
