@@ -121,6 +121,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self._settled = settled
         self._constants = {**(names or {}), **(baked or {})}
         self._components: Mapping[str, Callable[..., Any]] = {}
+        self._mentioned: dict[str, tuple[set[str], set[str | None]]] = {}
         self._spoken = spoken or NullTranslations()
         self._in_place = lru_cache(maxsize=1024)(lambda text: settled([text])[0])
         self.concat = joined  # type: ignore[method-assign]
@@ -258,7 +259,9 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
                 if (one := waiting.pop()) is None:
                     return None
                 seen.add(one)
-                here, others = mentioned(self._tree(one))
+                if one not in self._mentioned:
+                    self._mentioned[one] = mentioned(self._tree(one))
+                here, others = self._mentioned[one]
                 names |= here
                 waiting |= others - seen
         return frozenset(names)

@@ -47,20 +47,10 @@ class CssRule:
     """The compounds of the selector; the last one is the element itself."""
     declarations: tuple[Declaration, ...]
     media: tuple[str, ...]
-
-    @property
-    def dark(self) -> bool:
-        """Whether it is for dark mode."""
-        return any(_DARK.search(query) for query in self.media)
-
-    @property
-    def outlook(self) -> str | None:
-        """`data-ogsc` or `data-ogsb` where it is for what Outlook has recoloured."""
-        for part in self.path:
-            for attribute in part.attributes:
-                if attribute.startswith("data-ogs"):
-                    return attribute
-        return None
+    dark: bool
+    """Whether it is for dark mode."""
+    outlook: bool
+    """Whether it is for what Outlook has recoloured: below `[data-ogsc]` or `[data-ogsb]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +113,11 @@ def _body(pieces: Iterator[str]) -> str:
 
 def _rules(head: str, body: str, media: tuple[str, ...]) -> Iterator[CssRule]:
     said = declarations(body)
+    dark = any(_DARK.search(query) for query in media)
     for selector in head.split(","):
         if path := _path(selector.strip()):
-            yield CssRule(selector.strip(), path, said, media)
+            outlook = any(one.startswith("data-ogs") for part in path for one in part.attributes)
+            yield CssRule(selector.strip(), path, said, media, dark, outlook)
 
 
 def _path(selector: str) -> tuple[Compound, ...]:

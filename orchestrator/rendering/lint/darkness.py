@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from orchestrator.rendering.lint.colours import paint, ratio
+from orchestrator.rendering.lint import looks
 from orchestrator.rendering.lint.css import CssRule
-from orchestrator.rendering.lint.looks import matches
 from orchestrator.rendering.lint.page import Element
-from orchestrator.rendering.lint.subject import TYPICAL, Mail, Remark
-from orchestrator.rendering.lint.visibility import LARGE, TEXT
+from orchestrator.rendering.lint.subject import TYPICAL, Mail, Remark, painted_in_place
 
 MOST_BYTES: Final = 100_000
 """Of HTML: Gmail clips a mail at about 102 KB, and with it the way out."""
@@ -52,7 +49,7 @@ def b1(mail: Mail) -> Iterator[Remark]:
 
 def b2(mail: Mail) -> Iterator[Remark]:
     """Every colour has a dark counterpart."""
-    if not _dark_rules(mail):
+    if not any(_dark_colours(rule) for rule in _dark_rules(mail)):
         yield Remark(
             "there is no dark mode",
             "print {{ theme.dark }} in a <style> of its own, after {{ theme.head }}",
@@ -62,9 +59,7 @@ def b2(mail: Mail) -> Iterator[Remark]:
         day, night = mail.light[element], mail.dark[element]
         if not night.shown or day.front != night.front or day.back == night.back:
             continue
-        if not (day.coloured and night.front and night.back):
-            continue
-        if ratio(night.front, night.back) >= (LARGE if night.large else TEXT):
+        if day.coloured and night.front and night.back and night.readable:
             yield Remark(
                 f'"{" ".join(text.split())[:40]}" keeps its colour in dark mode'
                 " on a background that changes",
@@ -75,16 +70,10 @@ def b2(mail: Mail) -> Iterator[Remark]:
 
 def b3(mail: Mail) -> Iterator[Remark]:
     """Each dark rule has its twin for Outlook, and the other way round."""
-    dark: dict[str, set[str]] = defaultdict(set)
-    twins: dict[str, set[str]] = defaultdict(set)
-    for sheet in mail.page.sheets:
-        for rule in sheet.rules:
-            if rule.dark or rule.outlook:
-                selector = re.sub(r"\[data-ogs[cb]\]\s*", "", rule.selector)
-                said = {f"{one.name}:{one.value}" for one in rule.declarations}
-                (dark if rule.dark else twins)[selector] |= said
+    dark = looks.by_selector(mail.page.styles, outlook=False)
+    twins = looks.by_selector(mail.page.styles, outlook=True)
     for selector in sorted(dark.keys() | twins.keys()):
-        if dark[selector] != twins[selector]:
+        if dark.get(selector) != twins.get(selector):
             yield Remark(
                 f"{selector} is dark in one kind of client alone",
                 "write it both in @media (prefers-color-scheme: dark) and as"
@@ -111,17 +100,10 @@ def b4(mail: Mail) -> Iterator[Remark]:
 
 def b5(mail: Mail) -> Iterator[Remark]:
     """What is painted can be repainted: its class stands in the dark sheet."""
-    repainting = [
-        rule
-        for rule in _dark_rules(mail)
-        if any(one.name in {"background-color", "background"} for one in rule.declarations)
-    ]
     for one in mail.page.seen:
-        value = one.style("background-color") or one.style("background")
-        value = value or one.attributes.get("bgcolor")
-        if value and paint(value) and not any(matches(rule, one) for rule in repainting):
+        if one in mail.unturned:
             yield Remark(
-                f"<{one.tag}> is painted {value} in dark mode too",
+                f"<{one.tag}> is painted {painted_in_place(one)} in dark mode too",
                 "use note(...) or a class of mail.css instead of a colour in place",
                 one,
             )

@@ -6,13 +6,15 @@ for `!important`, inheritance, and what browsers give `<h1>`, `<b>` or `<a>` by 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
-from orchestrator.rendering.lint.colours import colour, inverted, paint
-from orchestrator.rendering.lint.css import Compound, CssRule, Declaration, pixels
+from orchestrator.rendering.lint.colours import colour, inverted, paint, ratio
+from orchestrator.rendering.lint.css import Compound, CssRule, Declaration, pixels, sheet
 from orchestrator.rendering.lint.page import Element, Page
 
 
@@ -27,6 +29,11 @@ class Look:
     dark: bool = False
     outlook: bool = False
 
+    @property
+    def night(self) -> bool:
+        """Whether it is dark."""
+        return self.dark or self.outlook
+
     def holds(self, rule: CssRule) -> bool:
         """Whether a rule of a sheet has a say; those for other widths have none."""
         if not self.sheets:
@@ -35,6 +42,11 @@ class Look:
             return self.outlook
         return not rule.media or (rule.dark and self.dark)
 
+
+TEXT: Final = 4.5
+LARGE: Final = 3.0
+EDGE: Final = 3.0
+"""Contrast of text, of large text, and of edges (WCAG 2.2, 1.4.3 and 1.4.11)."""
 
 INLINE: Final = Look("light", "#000000", "#ffffff")
 """By inline styles alone: what remains where a client drops every sheet."""
@@ -71,9 +83,27 @@ class Style:
         """Large text in the sense of WCAG 2.2: 24 px, or 18.66 px in bold."""
         return self.size >= 24 or (self.bold and self.size >= 18.66)  # noqa: PLR2004  # WCAG's
 
+    @property
+    def wanted(self) -> float:
+        """The contrast that text of its size needs (WCAG 2.2, 1.4.3)."""
+        return LARGE if self.large else TEXT
+
+    @property
+    def readable(self) -> bool:
+        """Whether text stands out enough, as far as the colours are known."""
+        known = self.front is not None and self.back is not None
+        return not known or ratio(self.front or "", self.back or "") >= self.wanted
+
 
 Styles = Mapping[Element, Style]
 
+_OUTLOOK = re.compile(r"\[data-ogs[cb]\]\s*")
+_RESOLVED: Final = frozenset(
+    """
+    background background-color background-image color direction display font-size font-weight
+    line-height text-align text-decoration text-decoration-line visibility
+    """.split()
+)
 _SIZES: Final = {"h1": 2.0, "h2": 1.5, "h3": 1.17, "small": 0.83, "big": 1.2}
 _KEYWORDS: Final = {
     "xx-small": 9.0,
@@ -95,7 +125,7 @@ _LINK: Final = {False: "#0000ee", True: "#9e9eff"}
 
 def styles(page: Page, look: Look) -> Styles:
     """What holds for every element of the body in a look."""
-    sheets = _Sheets([rule for one in page.sheets for rule in one.rules if look.holds(rule)])
+    sheets = _sheets(page.styles if look.sheets else (), look)
     found: dict[Element, Style] = {}
     top = Style(look.front, look.back)
     for element in reversed([*page.body.lineage]):
@@ -123,11 +153,37 @@ def flipped(known: Styles) -> dict[Element, Style]:
     }
 
 
+@lru_cache(maxsize=256)
+def _sheets(texts: tuple[str, ...], look: Look) -> _Sheets:
+    """The rules that hold in a look; the same sheets come again in every mail."""
+    return _Sheets([rule for text in texts for rule in sheet(text).rules if look.holds(rule)])
+
+
+@lru_cache(maxsize=64)
+def by_selector(texts: tuple[str, ...], *, outlook: bool) -> dict[str, frozenset[str]]:
+    """What sheets say in dark mode, or to Outlook in its own, by selector."""
+    found: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for rule in (rule for text in texts for rule in sheet(text).rules):
+        if rule.outlook if outlook else rule.dark:
+            selector = _OUTLOOK.sub("", rule.selector)
+            found[selector] |= {f"{one.name}:{one.value}" for one in rule.declarations}
+    return found
+
+
+def differ(page: Page, one: Look, other: Look) -> bool:
+    """Whether two looks of the same brightness can show a page differently."""
+    if one.night:
+        dark = by_selector(page.styles, outlook=False)
+        return dark != by_selector(page.styles, outlook=True)
+    return _sheets(page.styles, one).colours != _sheets(page.styles, other).colours
+
+
 class _Sheets:
     """Rules by what their last compound asks for."""
 
     def __init__(self, rules: Sequence[CssRule]) -> None:
         self._by_key: dict[str, list[CssRule]] = defaultdict(list)
+        self.colours = any(said.name in _RESOLVED for rule in rules for said in rule.declarations)
         for rule in rules:
             last = rule.path[-1]
             for key in last.classes or {last.tag or "*"}:
@@ -218,7 +274,7 @@ def _written(
         yield "front", known[0] if known and known[1] == 1 else None
         yield "coloured", element
     elif front is None and tag == "a" and "href" in element.attributes:
-        yield "front", _LINK[look.dark]
+        yield "front", _LINK[look.night]
         yield "coloured", element
     size = told.get("font-size")
     if size is not None:

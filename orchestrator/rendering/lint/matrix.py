@@ -149,6 +149,8 @@ class Matrix:
                 mail = self._compared(mail, sent)
             except PermanentError as failure:
                 yield self._unmade(sent, kind, failure)
+                if kind == TYPICAL:
+                    return
                 continue
             content = (mail.marked, mail.mail.text, mail.mail.subject)
             if content not in seen:
@@ -247,11 +249,11 @@ class Matrix:
                 if name is None:
                     return sorted(self._sources.items())  # which one, only rendering tells
                 waiting.append(prefix + name)
-        grouped = re.compile(rf"{prefix}.*/")
+        shared = re.compile(rf"{prefix}[^/]*|locales/{sent.locale.partition('-')[0]}.*")
         return sorted(
             (path, text)
             for path, text in self._sources.items()
-            if path in needed or not grouped.match(path)
+            if path in needed or shared.fullmatch(path)
         )
 
 

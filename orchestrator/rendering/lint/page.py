@@ -155,9 +155,14 @@ class Page(HTMLParser):
         return tuple(one for one in self.seen if one.tag == "a" and "href" in one.attributes)
 
     @cached_property
+    def styles(self) -> tuple[str, ...]:
+        """The texts of the style sheets, in order."""
+        return tuple("".join(map(str, style.children)) for style in self.all("style"))
+
+    @property
     def sheets(self) -> tuple[StyleSheet, ...]:
         """The style sheets, in order."""
-        return tuple(sheet("".join(map(str, style.children))) for style in self.all("style"))
+        return tuple(map(sheet, self.styles))
 
     @cached_property
     def words(self) -> str:

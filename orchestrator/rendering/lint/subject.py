@@ -11,11 +11,13 @@ from orchestrator.domain.findings import Severity
 from orchestrator.domain.flows import Brand, MessageClass
 from orchestrator.rendering.email import RenderedEmail
 from orchestrator.rendering.lint import looks
+from orchestrator.rendering.lint.colours import paint
 from orchestrator.rendering.lint.looks import Look, Styles
 from orchestrator.rendering.lint.page import Element, Page
 from orchestrator.rendering.theme import direction
 
 TYPICAL: Final = "typical"
+_PAINTING: Final = frozenset({"background", "background-color"})
 LONGEST: Final = 40
 """Characters of a text in a report."""
 
@@ -80,6 +82,8 @@ class Mail:
     @cached_property
     def light(self) -> Styles:
         """Styles in light mode."""
+        if not looks.differ(self.page, looks.INLINE, looks.LIGHT):
+            return self.inline
         return looks.styles(self.page, looks.LIGHT)
 
     @cached_property
@@ -89,12 +93,27 @@ class Mail:
 
     @cached_property
     def modes(self) -> tuple[tuple[Look, Styles], ...]:
-        """Every look that holds in both modes, in Outlook's dark mode too."""
-        return (
-            (looks.INLINE, self.inline),
-            (looks.LIGHT, self.light),
-            (looks.DARK, self.dark),
-            (looks.OUTLOOK, looks.styles(self.page, looks.OUTLOOK)),
+        """Every look that is one of its own: light, dark, and Outlook's dark."""
+        found = [(looks.INLINE, self.inline)]
+        if self.light is not self.inline:
+            found.append((looks.LIGHT, self.light))
+        found.append((looks.DARK, self.dark))
+        if looks.differ(self.page, looks.DARK, looks.OUTLOOK):
+            found.append((looks.OUTLOOK, looks.styles(self.page, looks.OUTLOOK)))
+        return tuple(found)
+
+    @cached_property
+    def unturned(self) -> frozenset[Element]:
+        """What is painted in place and keeps its paint in dark mode."""
+        turning = [
+            rule
+            for sheet in self.page.sheets
+            for rule in sheet.rules
+            if rule.dark and any(one.name in _PAINTING for one in rule.declarations)
+        ]
+        painted = (one for one in self.page.seen if paint(painted_in_place(one) or ""))
+        return frozenset(
+            one for one in painted if not any(looks.matches(rule, one) for rule in turning)
         )
 
     @cached_property
@@ -133,6 +152,12 @@ class Remark:
     hint: str = ""
     element: Element | None = None
     clues: tuple[str, ...] = field(default=())
+
+
+def painted_in_place(element: Element) -> str | None:
+    """The background that an element's own attributes give it."""
+    own = element.style("background-color") or element.style("background")
+    return own or element.attributes.get("bgcolor")
 
 
 def short(text: str) -> str:

@@ -9,13 +9,10 @@ from typing import Final
 from orchestrator.rendering.lint import looks
 from orchestrator.rendering.lint.colours import colour, ratio
 from orchestrator.rendering.lint.css import pixels, sides
-from orchestrator.rendering.lint.looks import Look, Style, Styles
+from orchestrator.rendering.lint.looks import EDGE, LARGE, Look, Style, Styles
 from orchestrator.rendering.lint.page import BLOCKS, Element
 from orchestrator.rendering.lint.subject import TYPICAL, Mail, Remark, short
 
-TEXT: Final = 4.5
-LARGE: Final = 3.0
-EDGE: Final = 3.0
 _BODY_SIZE: Final = 14
 _GOOD_SIZE: Final = 16
 _FOOT_SIZE: Final = 12
@@ -30,31 +27,36 @@ _LARGE: Final = 20
 
 
 def a13(mail: Mail) -> Iterator[Remark]:
-    """Text stands out from what is behind it, in light and in dark mode."""
+    """Text stands out from what is behind it, in light and in dark mode.
+
+    What is painted in place and stays so in dark mode is B5's to tell.
+    """
+    told: set[tuple[Element, str | None, str | None]] = set()
     for look, known in mail.modes:
         for element, text in mail.texts:
             style = known[element]
-            if not style.shown or style.front is None or style.back is None:
+            pair = (element, style.front, style.back)
+            stuck = look.night and style.painter in mail.unturned
+            if style.readable or not style.shown or stuck or pair in told:
                 continue
-            found = ratio(style.front, style.back)
-            if found < (LARGE if style.large else TEXT):
-                yield Remark(
-                    f'"{short(text)}" is hard to read in {look.name} mode: {style.front} on'
-                    f" {style.back} is {found:.1f}:1",
-                    _contrast_hint(style, look),
-                    element,
-                    (short(text),),
-                )
+            told.add(pair)
+            found = ratio(style.front or "", style.back or "")
+            yield Remark(
+                f'"{short(text)}" is hard to read in {look.name} mode: {style.front} on'
+                f" {style.back} is {found:.1f}:1",
+                _contrast_hint(style, look),
+                element,
+                (short(text),),
+            )
 
 
 def _contrast_hint(style: Style, look: Look) -> str:
-    wanted = LARGE if style.large else TEXT
-    if look.dark or look.outlook:
+    if look.night:
         return (
-            f"{wanted:g}:1 is needed; write a class of mail.css instead of the colour,"
-            " then dark mode follows"
+            f"{style.wanted:g}:1 is needed; use a class of mail.css instead of a colour in"
+            " place, then dark mode follows"
         )
-    return f"{wanted:g}:1 is needed; take a darker or a lighter colour, or none"
+    return f"{style.wanted:g}:1 is needed; take a darker or a lighter colour, or none"
 
 
 def a13_unknown(mail: Mail) -> Iterator[Remark]:
@@ -71,6 +73,7 @@ def a13_unknown(mail: Mail) -> Iterator[Remark]:
 
 def a14(mail: Mail) -> Iterator[Remark]:
     """A button stands out from what is behind it."""
+    told: set[tuple[Element, str, str]] = set()
     for look, known in mail.modes:
         for link in mail.page.links:
             if known[link].painter is not link or not known[link].shown:
@@ -80,7 +83,8 @@ def a14(mail: Mail) -> Iterator[Remark]:
             own = known[link].back
             if own is None or behind is None or ratio(own, behind) >= EDGE:
                 continue
-            if not _edged(link, behind):
+            if not _edged(link, behind) and (link, own, behind) not in told:
+                told.add((link, own, behind))
                 yield Remark(
                     f'the button "{short(link.words)}" hardly stands out in {look.name} mode:'
                     f" {own} on {behind} is {ratio(own, behind):.1f}:1",
@@ -260,7 +264,9 @@ def b6(mail: Mail) -> Iterator[Remark]:
     known = looks.flipped(mail.inline)
     for element, text in mail.texts:
         style = known[element]
-        if style.shown and style.front and style.back and ratio(style.front, style.back) < LARGE:
+        if not style.shown or not mail.inline[element].readable:
+            continue
+        if style.front and style.back and ratio(style.front, style.back) < LARGE:
             yield Remark(
                 f'"{short(text)}" is hard to read where a client inverts colours:'
                 f" {style.front} on {style.back}",

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from orchestrator.rendering.lint.css import pixels
 from orchestrator.rendering.lint.page import Element, Page
 from orchestrator.rendering.lint.subject import TYPICAL, Mail, Remark
 from orchestrator.rendering.lint.wordlists import VAGUE, words_of
@@ -17,6 +18,10 @@ _LONGEST_ALT: Final = 150
 _ENOUGH: Final = 200
 """Characters that make a message one of words."""
 _SHARE: Final = 0.4
+_SOME_WORDS: Final = 60
+_LARGE_PICTURE: Final = 200
+"""Pixels of width."""
+_FRAME: Final = frozenset({"head", "foot", "preheader"})
 _LEFT_OVER = re.compile(r"\{\{|\{%|\{#|\b(?:None|undefined|nan|NaN)\b|\[\]")
 _TEMPLATE_SYNTAX = re.compile(r"\{\{|\{%|\{#")
 _REPLIES = re.compile(r"\s*(?:re|fw|fwd|aw|wg|vs|sv|antw|odp|rif)\s*:", re.IGNORECASE)
@@ -113,11 +118,9 @@ def a19(mail: Mail) -> Iterator[Remark]:
     """A message is of words, not of pictures of words."""
     if mail.facts != TYPICAL:
         return
-    content = [one for one in mail.page.seen if one.tag == "img"]
-    shown = sum(len(text.split()) and len(" ".join(text.split())) for _, text in mail.texts)
-    foot = sum(len(" ".join(text.split())) for one, text in mail.texts if _in_foot(one))
-    told = shown - foot
-    pictured = sum(len(image.attributes.get("alt", "")) for image in content)
+    content = [one for one in mail.page.seen if one.tag == "img" and not _in_frame(one)]
+    told = sum(len(" ".join(text.split())) for one, text in mail.texts if not _in_frame(one))
+    pictured = sum(_said_by(image) for image in content)
     if content and told < _ENOUGH and told < _SHARE * (told + pictured):
         yield Remark(
             "nearly everything it says is in pictures, which many never see",
@@ -126,8 +129,18 @@ def a19(mail: Mail) -> Iterator[Remark]:
         )
 
 
-def _in_foot(element: Element) -> bool:
-    return any("foot" in one.classes or one.tag == "footer" for one in element.lineage)
+def _said_by(image: Element) -> int:
+    """Characters that a picture stands for; a large one for some words at least."""
+    words = len(image.attributes.get("alt", ""))
+    width = pixels(image.attributes.get("width", "")) or _LARGE_PICTURE
+    return max(words, _SOME_WORDS) if width >= _LARGE_PICTURE else words
+
+
+def _in_frame(element: Element) -> bool:
+    """Whether it belongs to what all mails have above and below."""
+    return any(
+        _FRAME & {*one.classes} or one.tag in {"header", "footer"} for one in element.lineage
+    )
 
 
 def c3(mail: Mail) -> Iterator[Remark]:
