@@ -7,6 +7,7 @@ are called without a detour, and a printed value is escaped in one call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,15 +31,22 @@ NOTHING: Final = frozenset({type(None), NoFacts, NoList})
 _SCALARS: Final = frozenset({str, int, bool, Markup, type(None)})
 """What can stand in compiled code."""
 
+_TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Embeddings, overrides and isolates (Unicode annex 9); the joiners and marks are spelling."""
+
 # `escape` wraps each text in `Markup`, which costs ten times the escaping and is not needed here.
 _quick_escape: Callable[[str], str] = getattr(markupsafe, "_escape_inner", escape)
 
 
 def shown(value: Any) -> str:
-    """A printed value in HTML: escaped unless it is markup; none is empty."""
+    """A printed value in HTML: escaped unless it is markup; none is empty.
+
+    A name that turns the direction of what follows (U+202E and its like) would change how the
+    words after it are read, so it is shown without.
+    """
     kind = type(value)
     if kind is str:
-        return _quick_escape(value)
+        return _quick_escape(value if value.isascii() else _TURNING.sub("", value))
     if kind is Markup:
         return value  # type: ignore[no-any-return]
     return "" if kind in NOTHING else escape(value)

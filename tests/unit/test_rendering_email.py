@@ -238,6 +238,14 @@ def test_data_adds_no_element_and_no_attribute(name: str, title: str, url: str) 
 SHARED = renderer()
 
 
+def test_data_turns_no_words_around() -> None:
+    event = {"items": [{"name": "\u2066\u202eTea", "quantity": 1, "price": "1"}], "data": {}}
+    mail = SHARED.render("cart/page", context(event=event, contact={"first_name": "\u202eAda"}))
+    assert "Ada" in mail.html
+    assert "Tea" in mail.text
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", mail.html + mail.text + mail.subject)
+
+
 @pytest.mark.parametrize(
     ("url", "wanted"),
     [
