@@ -50,15 +50,15 @@ def told(content: str, message_class: MessageClass = MessageClass.MARKETING) -> 
         (
             '<p>Our shelves: <a href="https://northwind.example/">click here</a></p>',
             (
-                f'warning A11 {OWN}:5:17: the link "click here" does not say where it leads; name what'
-                ' is there: "Your basket", "The new arrivals"'
+                f'warning A11 {OWN}:5:17: the link "click here" does not say where it leads;'
+                ' name what is there: "Your basket", "The new arrivals"'
             ),
         ),
         (
             '<p style="color:#9a9a9a">Pale words.</p>',
             (
-                f'error A13 {OWN}:5:1: "Pale words." is hard to read in light mode: #9a9a9a on #fffdfa'
-                " is 2.8:1; 4.5:1 is needed; take a darker or a lighter colour, or none"
+                f'error A13 {OWN}:5:1: "Pale words." is hard to read in light mode: #9a9a9a on'
+                " #fffdfa is 2.8:1; 4.5:1 is needed; take a darker or a lighter colour, or none"
             ),
         ),
         (
@@ -71,8 +71,8 @@ def told(content: str, message_class: MessageClass = MessageClass.MARKETING) -> 
         (
             '<p><img src="https://northwind.example/a.png" alt="All our offers in a picture"></p>',
             (
-                f"error A19 {OWN}:5:4: nearly everything it says is in pictures, which many never see;"
-                " write the words as words, and use pictures beside them"
+                f"error A19 {OWN}:5:4: nearly everything it says is in pictures, which many never"
+                " see; write the words as words, and use pictures beside them"
             ),
         ),
         (
@@ -92,8 +92,8 @@ def told(content: str, message_class: MessageClass = MessageClass.MARKETING) -> 
         (
             '<p><a href="http://northwind.example/">The new arrivals</a></p>',
             (
-                f'error C4 {OWN}:5:4: href="http://northwind.example/" is no address that a mail may'
-                " have; write one that begins with https://, mailto: or tel:"
+                f'error C4 {OWN}:5:4: href="http://northwind.example/" is no address that a'
+                " mail may have; write one that begins with https://, mailto: or tel:"
             ),
         ),
     ],

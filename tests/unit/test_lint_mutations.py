@@ -3,6 +3,7 @@
 # ruff: noqa: E501, RUF001 - a change is read on one line; some are Cyrillic
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -15,9 +16,11 @@ from orchestrator.domain.flows import Channel, MessageClass
 from orchestrator.rendering.lint.matrix import Matrix
 from orchestrator.rendering.lint.subject import TYPICAL, Mail, Rule
 from orchestrator.rendering.lint.table import RULES, TEXT_RULES
-from tests.unit.lint_shop import book, findings, page, sent, sources
+from tests.unit.lint_shop import ROOT, book, findings, page, sent, sources
 
 SHELL, PARTS, SHEET = "email/shell.html", "email/components.html", "email/mail.css"
+DOCS = (ROOT / "docs" / "rules.md").read_text()
+SECTIONS = {"A": 24, "B": 11, "C": 12, "D": 4, "F": 12}
 GALLERY, CART, OWN = "all/gallery", "all/cart", "all/own"
 NOTICE = "privacy/notice"
 
@@ -266,7 +269,10 @@ IN_A_TEXT: dict[str, list[str]] = {
     "F3": ["{{ brand.name }}: " + "words " * 300],
     "F4": ["{{ brand.name }}: your basket’s still here. Reply STOP to stop."],
     "F7": ["Your basket is still here. {{ brand.name }} Reply STOP to stop."],
-    "F8": ["{{ brand.name }}: your basket is still here."],
+    "F8": [
+        "{{ brand.name }}: your basket is still here.",
+        "{{ brand.name }}: your basket is still here. Reply STOP to stop.",
+    ],
     "F9": [
         "{{ brand.name }}: https://bit.ly/3xYz\nReply STOP to stop.",
         "{{ brand.name }}: http://northwind.example\nReply STOP to stop.",
@@ -337,6 +343,25 @@ def test_a_broken_text_is_noticed_by_its_rule(number: str) -> None:
         texts = {**sources(), "sms/all/own.txt": text}
         one = sent("all/own", channel=Channel.SMS)
         assert number in {finding.rule for finding in findings(texts, one)}, text
+
+
+def test_each_severity_of_a_rule_about_texts_is_reached() -> None:
+    for rule in TEXT_RULES:
+        told = set()
+        for text in IN_A_TEXT[rule.number]:
+            texts = {**sources(), "sms/all/own.txt": text}
+            one = sent("all/own", channel=Channel.SMS)
+            told |= {(found.rule, found.severity) for found in findings(texts, one)}
+        assert (rule.number, rule.severity) in told
+
+
+def test_every_rule_is_documented_with_its_severity() -> None:
+    rows = re.findall(r"^\| ([A-F]\d+)(?:, ([A-F]\d+))? \| *(\w*) *\|", DOCS, re.MULTILINE)
+    told = {(number, severity) for *numbers, severity in rows for number in numbers if number}
+    held = {(rule.number, rule.severity.value) for rule in (*RULES, *TEXT_RULES)}
+    assert held <= told
+    wanted = [*((one, number) for one, most in SECTIONS.items() for number in range(1, most + 1))]
+    assert {f"{section}{number}" for section, number in wanted} <= {number for number, _ in told}
 
 
 def test_unbroken_mails_and_texts_are_silent() -> None:

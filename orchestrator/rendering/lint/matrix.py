@@ -17,7 +17,7 @@ from typing import Final
 
 from orchestrator.domain.errors import PermanentError, RenderFailed
 from orchestrator.domain.findings import Finding, Severity
-from orchestrator.domain.flows import Channel, FlowBook, PolicyChangeTrigger
+from orchestrator.domain.flows import Channel, FlowBook, PolicyChangeTrigger, SendStep
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.lint.fixtures import (
     HOSTILE,
@@ -185,7 +185,16 @@ class Matrix:
                     break
                 if sms.locale != sent.locale:
                     return
-                text = Text(step.template, step.flow_class, brand, sms.text, sms.locale, OWN, kind)
+                text = Text(
+                    step.template,
+                    step.flow_class,
+                    brand,
+                    sms.text,
+                    sms.locale,
+                    sender=brand.sms_for(country) or "",
+                    first=_is_first(sent),
+                    facts=kind,
+                )
                 for rule in TEXT_RULES:
                     for remark in rule.check(text):
                         yield self._finding(sent, rule, remark, kind)
@@ -270,6 +279,13 @@ _WITH: Final = {
     "one item": "one item",
     "three items": "three items",
 }
+
+
+def _is_first(sent: Sent) -> bool:
+    """Whether no step before it sends a text."""
+    sends = (one for one in sent.flow.steps if isinstance(one, SendStep))
+    first = next((one for one in sends if Channel.SMS in one.via), None)
+    return first is None or first.id == sent.step.id
 
 
 class _StillClock:

@@ -129,14 +129,18 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text message to be looked at, as it is sent."""
+    """A text message to be looked at, as it is sent.
+
+    `first` tells that no text goes before it in its flow.
+    """
 
     template: str
     message_class: MessageClass
     brand: Brand
     text: str
     locale: str
-    own: str = ""
+    sender: str = ""
+    first: bool = False
     facts: str = TYPICAL
 
 

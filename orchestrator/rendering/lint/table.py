@@ -79,8 +79,9 @@ RULES: Final = (
 """Rules about mails, in the order of the page."""
 
 TEXT_RULES: Final = (
+    TextRule("F8", _ERROR, texts.f8),
     TextRule("F9", _ERROR, texts.f9),
     TextRule("F10", _ERROR, texts.f10),
     TextRule("F11", _ERROR, texts.f11),
 )
-"""Rules about text messages; F3, F4, F7 and F8 are those of `sms_check`."""
+"""Rules about text messages; F3, F4, F7 and the warning of F8 are those of `sms_check`."""

@@ -21,6 +21,29 @@ _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _GLUED = re.compile(r"[.,;:!?)\]»”\"']$|[\u0590-\u08ff\ufb1d-\ufefc]")
 
 
+def f8(text: Text) -> Iterator[Remark]:
+    """The first text from a North American number says how to stop and to ask, how often, what for.
+
+    What it costs is looked for in English alone: how languages say it, no list tells.
+    """
+    marketing = text.message_class is MessageClass.MARKETING
+    if not (marketing and text.first and text.sender.startswith("+1")):
+        return
+    said = text.text.upper()
+    wanted = {
+        "STOP": "STOP" in said,
+        "HELP": "HELP" in said,
+        "how often": bool(re.search(r"\d|VARIES|RECURRING", _URL.sub("", said))),
+        "that rates may apply": "RATES" in said or not text.locale.startswith("en"),
+    }
+    missing = [name for name, there in wanted.items() if not there]
+    if missing:
+        yield Remark(
+            f"the first text from {text.sender} does not say {', '.join(missing)}",
+            'carriers ask for it: {% include "opt_out.txt" %}',
+        )
+
+
 def f9(text: Text) -> Iterator[Remark]:
     """Links are https, and not through a shared shortener."""
     for found in _URL.finditer(text.text):
