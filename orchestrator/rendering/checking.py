@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.domain.findings import Finding
 from orchestrator.domain.flows import Channel, Flow, FlowBook, SendStep
+from orchestrator.rendering.catalogue_check import check_catalogues
 from orchestrator.rendering.lint.fixtures import Sent
 from orchestrator.rendering.lint.matrix import Matrix
 from orchestrator.rendering.templates import SUFFIXES, has_template
@@ -16,11 +17,16 @@ def check_templates(
 ) -> tuple[Finding, ...]:
     """Mistakes in the templates that steps name: syntax, unknown names, rules of docs/rules.md.
 
+    So are catalogues that cannot be used, and what they leave untranslated.
+
     Each is looked at in its step's class and flow, and in every language it has. A template that
     is missing is no finding of this check. `folder` is put before the path of a file.
     """
     matrix = Matrix(book, templates, folder)
     found: dict[tuple[str, str, int, int, str], Finding] = {}
+    named = frozenset((channel, step.template) for _, step, channel in _named(book))
+    for remark in check_catalogues(templates, named, folder):
+        found[remark.rule, remark.file, remark.line, remark.column, remark.message] = remark
     for flow, step, channel in _named(book):
         for locale in _locales(templates, channel, step.template, book.brand.locale):
             for one in matrix.findings(Sent(flow, step, channel, locale)):

@@ -48,6 +48,7 @@ def updated(catalogue: str, found: Catalog, locale: str) -> str:
     """The catalogue with exactly the texts that were found; new ones are left to be translated."""
     known = read_po(StringIO(catalogue), locale=locale.replace("-", "_"))
     fresh = Catalog(locale=locale.replace("-", "_"))
+    fresh.mime_headers = known.mime_headers
     for message in found:
         if message.id:
             said = known.get(message.id, message.context) or Message(message.id)

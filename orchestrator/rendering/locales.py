@@ -103,16 +103,17 @@ class Catalogues:
         if not self.files(locale):
             return False
         if (locale, source) not in self._translated:
-            found, known = decisive(source), self._known(locale)
+            found, known = decisive(source), self.known(locale)
             self._translated[locale, source] = bool(found) and known.issuperset(found)
         return self._translated[locale, source]
 
     def missing(self, locale: str, source: str) -> list[tuple[int, str]]:
         """Line and text of all that a template says and no catalogue of the locale knows."""
-        known = self._known(locale)
+        known = self.known(locale)
         return [(line, _first(said)) for line, said, _ in spoken_in(source) if said not in known]
 
-    def _known(self, locale: str) -> set[Message]:
+    def known(self, locale: str) -> set[Message]:
+        """All that the catalogues of a locale translate."""
         files = (file for tag in closest(locale) for file in self.files(tag))
         return {said for file in files for said in _known(*file)}
 
@@ -178,7 +179,8 @@ def spoken_in(source: str) -> tuple[tuple[int, Message, bool], ...]:
 def read(path: str, text: str) -> Catalog:
     """A catalogue. Raises RenderFailed with the line where it is broken."""
     try:
-        return read_po(StringIO(text), locale=(tag_of(path) or "").replace("-", "_") or None)
+        locale = (tag_of(path) or "").replace("-", "_") or None
+        return read_po(StringIO(text), locale=locale, abort_invalid=True)
     except PoFileError as error:
         raise RenderFailed(path, error.lineno, str(error)) from error
     except (ValueError, SyntaxError) as error:
@@ -190,7 +192,7 @@ def _known(path: str, text: str) -> frozenset[Message]:
     return frozenset(
         entry.id if isinstance(entry.id, str) else tuple(entry.id)
         for entry in read(path, text)
-        if entry.id and not entry.fuzzy and all(_forms(entry.string))
+        if entry.id and not entry.fuzzy and all(forms_of(entry.string))
     )
 
 
@@ -210,7 +212,8 @@ def _over(translations: GNUTranslations, below: NullTranslations) -> NullTransla
     return translations
 
 
-def _forms(string: object) -> tuple[str, ...]:
+def forms_of(string: object) -> tuple[str, ...]:
+    """A text or translation as a catalogue keeps it: one, or one for each plural form."""
     return (string,) if isinstance(string, str) else tuple(string)  # type: ignore[arg-type]
 
 

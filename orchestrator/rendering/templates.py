@@ -69,6 +69,13 @@ def has_template(sources: Mapping[str, str], channel: Channel, name: str) -> boo
     return f"{channel.value}/{name}{SUFFIXES[channel]}" in sources
 
 
+def own_locales(sources: Mapping[str, str], channel: Channel, name: str) -> list[str]:
+    """The languages in which a template has a file of its own."""
+    start, end = f"{channel.value}/{name}.", SUFFIXES[channel]
+    middles = (path[len(start) : -len(end)] for path in sources if path.startswith(start))
+    return [tag for tag in middles if f"{start}{tag}{end}" in sources and "." not in tag]
+
+
 def template_files(sources: Mapping[str, str]) -> list[tuple[Channel, str, str]]:
     """Channel, `group/name` and path of every template a step can name; variants once each."""
     found: list[tuple[Channel, str, str]] = []
