@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from orchestrator.domain.errors import LintFailed, PermanentError, TransientError
+from orchestrator.domain.errors import LintFailed, PermanentError, RecipientRejected, TransientError
 from orchestrator.domain.facts import output_names
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import MessageId
@@ -173,6 +173,8 @@ class Dispatching:
             rendered = self._library.renderer(self._library.live()).render(request)
         except LintFailed as error:
             return Draft(message, problem=str(error), reason=NotSentReason.LINT)
+        except RecipientRejected as error:
+            return Draft(message, problem=str(error), reason=NotSentReason.UNREACHABLE)
         except PermanentError as error:
             return Draft(message, problem=str(error))
         except Exception:

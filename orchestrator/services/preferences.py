@@ -182,6 +182,9 @@ class Preferences:
         person = followed(uow.contacts.lock, claims.contact_id)
         if person is None or claims.channel is None:
             return False
+        states = uow.consents.states([person.id])[person.id]
+        if _is_withdrawn(states, claims.channel, claims.topic, now):
+            return False
         visit = Visit(UNSUBSCRIBE_PAGE, Method.ONE_CLICK, claims.message_id)
         entries = entries_for_unsubscribe(
             person, claims.channel, claims.topic, visit, self._book(), now
@@ -216,6 +219,23 @@ class Preferences:
             return self._library.book(self._library.live())
         except NotFound:
             return None
+
+
+def _is_withdrawn(
+    states: Sequence[ConsentState], channel: Channel, topic: str | None, now: datetime
+) -> bool:
+    """Whether a link has nothing left to withdraw; mail programs and people press it again."""
+    if topic is None:
+        return is_stopped(states, channel)
+    said = any(
+        state.status in (ConsentStatus.WITHDRAWN, ConsentStatus.OBJECTED)
+        for state in states
+        if state.channel is channel and state.topic == topic
+    )
+    return said and permission(states, channel, topic, now).standing not in (
+        Standing.ALLOWED,
+        Standing.UNCONFIRMED,
+    )
 
 
 def _is_news(standing: Standing, *, wished: bool) -> bool:

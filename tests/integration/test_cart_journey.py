@@ -236,3 +236,28 @@ async def test_a_click_is_known_to_the_run_whose_message_it_was(shop: Shop) -> N
     ended = {run.id: run.end_reason for run in shop.runs(ADA)}
     assert ended.pop(clicked.enrolment_id) == "left"
     assert list(ended.values()) == [None]
+
+
+async def test_pressing_unsubscribe_again_adds_nothing_to_the_ledger(shop: Shop) -> None:
+    await shop.receive("checkout.started", ADA, **checkout())
+    await shop.settle()
+    contact_id = shop.contact_id(ADA)
+    claims = LinkClaims(contact_id, channel=Channel.EMAIL, topic="offers")
+
+    def records() -> int:
+        with shop.app.database.read() as uow:
+            return len(uow.consents.records(contact_id))
+
+    assert await shop.app.preferences.unsubscribe(claims)
+    once = records()
+    assert not await shop.app.preferences.unsubscribe(claims)
+    assert records() == once
+    shop.clock.moment += timedelta(hours=1)
+    await shop.receive("checkout.started", ADA, **checkout("c2"))
+    assert await shop.app.preferences.unsubscribe(claims), "a newer yes is withdrawn like the first"
+
+
+async def test_an_address_that_no_header_can_hold_is_unreachable(shop: Shop) -> None:
+    await shop.receive("checkout.started", "zo\u00eb@example.com", **checkout())
+    await shop.pass_time(hours=2)
+    assert shop.outcomes() == [("first", "not_sent", "unreachable")]
