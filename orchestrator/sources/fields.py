@@ -33,6 +33,7 @@ NormalisePhone = Callable[[str, str | None], str | None]
 
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")
 _TEXTS: Final = ("first_name", "last_name")
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1"})
 _NOT_IN_ADDRESSES: Final = re.compile(
     r"[\s<>\"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
@@ -299,9 +300,10 @@ class _Reading:
         return None
 
     def _url(self, value: Any, place: str) -> str | None:
-        """An address that may stand in a mail: http or https, nothing that runs.
+        """An address that may stand in a mail: https, nothing that runs.
 
-        What browsers take for a slip (a space, a quote, a line break) is mended as they mend it
+        http becomes https, as browsers try it first: a mail links to nothing else. What
+        browsers take for a slip (a space, a quote, a line break) is mended as they mend it
         (URL Standard, 4.4), or the message it belongs in could not be sent.
         """
         try:
@@ -310,6 +312,8 @@ class _Reading:
             parts = None
         if parts is not None and parts.scheme in {"http", "https"} and parts.netloc:
             whole = re.sub(r"[\t\r\n]", "", value.strip())
+            if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+                whole = "https" + whole[len("http") :]
             return self._short(_NOT_IN_ADDRESSES.sub(lambda one: quote(one[0]), whole), place)
         self.drop(place, value, "is not a web address")
         return None
