@@ -132,6 +132,8 @@ def as_row(message: Message, people: Mapping[ContactId, Contact]) -> dict[str, A
         "provider_id": message.provider_id,
         "created_at": _iso(message.created_at),
         "sent_at": _iso(message.sent_at),
+        "problem": message.decision.get("problem"),
+        "segments": message.decision.get("rendered", {}).get("segments"),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from orchestrator.cli.messages import as_row
 from orchestrator.domain.consent import ConsentStatus
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.messages import MessageState
@@ -261,3 +262,5 @@ async def test_an_address_that_no_header_can_hold_is_unreachable(shop: Shop) -> 
     await shop.receive("checkout.started", "zo\u00eb@example.com", **checkout())
     await shop.pass_time(hours=2)
     assert shop.outcomes() == [("first", "not_sent", "unreachable")]
+    (row,) = [as_row(message, {}) for message in shop.messages()]
+    assert row["problem"] == "not an address that mail can be sent to"
