@@ -248,7 +248,9 @@ def sentence(step: Plain) -> str:
             return f"Wait {span}." if isinstance(span, Duration) else f"Wait for {span}."
         case WaitUntilStep():
             moment = step.moment
-            said = _moment(moment) if isinstance(moment, ClockMoment | ClockWindow) else moment
+            if isinstance(moment, ClockWindow):
+                return f"Wait for the time {_moment(moment)}."
+            said = _moment(moment) if isinstance(moment, ClockMoment) else moment
             return f"Wait until {said}."
         case SetStep():
             values = [f"{name} to {value}" for name, value in step.values.items()]

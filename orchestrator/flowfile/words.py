@@ -82,6 +82,10 @@ _NOUNS: Final = {
     "contact.orders.categories": "the categories they bought",
     "contact.created_at": "the day they became known",
     "contact.last_seen_at": "their last visit",
+    "event.consent.email": "its answer about email",
+    "event.consent.sms": "its answer about SMS",
+    "event.consent.whatsapp": "its answer about WhatsApp",
+    "event.consent.tracking": "its answer about tracking",
     "key": "the key of this run",
     "now": "now",
 }

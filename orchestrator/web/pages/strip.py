@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from orchestrator.domain.flows import (
 )
 from orchestrator.flowfile.outline import Card
 from orchestrator.web.pages.words import CHANNELS, spaced
+
+_WAITING = re.compile(r"^Wait (?:until |for (?:the time )?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def _short(card: Card) -> tuple[str, str]:
         case SendStep(via=via):
             return "letter", " or ".join(CHANNELS[channel] for channel in via)
         case WaitStep() | WaitUntilStep():
-            return "pause", card.words.removeprefix("Wait ").removeprefix("until ").rstrip(".")
+            return "pause", _WAITING.sub("", card.words).rstrip(".")
         case CouponStep():
             return "act", "coupon"
         case ExitStep():
