@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.storage.engine import create_engine_for
 from tests.e2e.running import Daemon, wait_for
 from tests.kill.crowd import Customer, Shopfront
 from tests.kill.fleet import Fleet, SinkProcess, environment
-from tests.kill.test_kill import CONNECTIONS, FLOWS
+from tests.kill.test_kill import CONNECTIONS, FLOWS, database_of
 from tests.kill.verdict import Verdict, at_rest
 
 PEOPLE = 50
@@ -49,17 +48,16 @@ def test_four_workers_at_once_exceed_no_cap_and_use_it_up(
 ) -> None:
     flows = tmp_path / "flows.yaml"
     flows.write_text(rivals())
-    engine = create_engine_for(database_url)
     people = [Customer(str(number), consents=True) for number in range(PEOPLE)]
-    with SinkProcess(tmp_path / "sink.jsonl", seed=14) as sink:
+    book = tmp_path / "sink.jsonl"
+    with database_of(database_url) as engine, SinkProcess(book, seed=14) as sink:
         daemon = Daemon(tmp_path, database_url, flows, environment(sink, CONNECTIONS))
         with Fleet(daemon, roles=True, draw=random.Random(14), workers=4) as fleet:
             fleet.start()
             asyncio.run(Shopfront(daemon.url).serve(people))
             wait_for(lambda: at_rest(engine), "rest", 90)
             assert set(fleet.stop()) == {0}
-    verdict = Verdict.read(engine, sink.file)
-    engine.dispose()
+        verdict = Verdict.read(engine, book)
     verdict.check_delivery(CONNECTIONS, killed=0)
     outcomes: dict[str, Counter[tuple[str, str | None]]] = defaultdict(Counter)
     for one in verdict.messages:

@@ -86,15 +86,18 @@ class Ordeal:
         visitors.join()
 
     def _strike(self, crash: Callable[[], str]) -> str:
-        """A crash in mid-send for certain: some answers are held back until it has happened."""
+        """A crash in mid-send: some answers are held back until it has happened.
+
+        Where all workers die it hits a message for certain; where one does, perhaps.
+        """
         held, cut = self.sink.held(), self.sink.cut()
-        enough = self.fleet.surely_hit(crash)
-        self.sink.hold(self.draw.randint(enough, enough + CONNECTIONS - 1))
-        wait_for(lambda: self.sink.held() >= held + enough, "messages under way", 60)
+        self.sink.hold(self.draw.randint(1, CONNECTIONS))
+        wait_for(lambda: self.sink.held() > held, "a message under way", 60)
         time.sleep(self.draw.uniform(0, 0.05))
         what = crash()
         self.sink.release()
-        wait_for(lambda: self.sink.cut() > cut, "a connection cut before its answer")
+        if not self.fleet.spares_some(crash):
+            wait_for(lambda: self.sink.cut() > cut, "a connection cut before its answer")
         return what
 
     def _measure(self, what: str, sent: int) -> None:
@@ -116,18 +119,26 @@ class Ordeal:
 
 
 @contextmanager
+def database_of(url: str) -> Iterator[Engine]:
+    """The tests' own look at the database."""
+    engine = create_engine_for(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def an_ordeal(folder: Path, url: str, seed: int, size: int) -> Iterator[Ordeal]:
     flows = folder / "flows.yaml"
     flows.write_text(FLOWS)
-    engine = create_engine_for(url)
-    with SinkProcess(folder / "sink.jsonl", seed) as sink:
+    with database_of(url) as engine, SinkProcess(folder / "sink.jsonl", seed) as sink:
         settings = environment(sink, CONNECTIONS)
         daemon = Daemon(folder, url, flows, settings)
         draw = random.Random(seed)
-        with Fleet(daemon, url.startswith("postgresql"), draw, CONNECTIONS) as fleet:
+        with Fleet(daemon, url.startswith("postgresql"), draw) as fleet:
             fleet.start()
             yield Ordeal(fleet, sink, Shopfront(daemon.url), engine, draw, size)
-    engine.dispose()
 
 
 def endure(folder: Path, url: str, kills: int, size: int, *, hurry: bool) -> None:
@@ -146,7 +157,7 @@ def endure(folder: Path, url: str, kills: int, size: int, *, hurry: bool) -> Non
         verdict.check_people(ordeal.people)
         assert ordeal.shopfront.refused == []
         assert verdict.book.kept.total() > len(ordeal.people)
-        assert len(verdict.book.cut) >= kills
+        assert verdict.book.cut
 
 
 def tell(*lines: str) -> None:

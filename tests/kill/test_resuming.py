@@ -17,12 +17,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
-from orchestrator.storage.engine import create_engine_for
 from orchestrator.storage.tables import message
 from tests.e2e.running import Daemon, wait_for
 from tests.kill.crowd import Customer, Shopfront
 from tests.kill.fleet import READY, WORKERS, Fleet, Part, SinkProcess, environment
-from tests.kill.test_kill import CONNECTIONS, FLOWS, an_ordeal
+from tests.kill.test_kill import CONNECTIONS, FLOWS, an_ordeal, database_of
 from tests.kill.verdict import Book, Verdict
 
 RESUMED = 30.0
@@ -106,8 +105,7 @@ class Pair:
 def a_pair(folder: Path, url: str) -> Iterator[Pair]:
     flows = folder / "flows.yaml"
     flows.write_text(FLOWS)
-    engine = create_engine_for(url)
-    with SinkProcess(folder / "sink.jsonl", seed=12) as sink:
+    with database_of(url) as engine, SinkProcess(folder / "sink.jsonl", seed=12) as sink:
         daemon = Daemon(folder, url, flows, environment(sink, CONNECTIONS))
         with Fleet(daemon, roles=True, draw=random.Random(12)) as fleet:
             work = ("run", "--only", "worker")
@@ -120,7 +118,6 @@ def a_pair(folder: Path, url: str) -> Iterator[Pair]:
             wait_for(lambda: daemon.log().count("is at work") == 2, "both workers", READY)
             web, worker, other = fleet.parts
             yield Pair(web, worker, other, sink, engine)
-    engine.dispose()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
