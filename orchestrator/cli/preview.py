@@ -125,7 +125,8 @@ def _bubble(text: str) -> str:
         '<meta name="color-scheme" content="light dark"><title>SMS</title><style>'
         "body{margin:0;padding:24px;background:#fffdfa;font:16px/1.5 system-ui,sans-serif}"
         "p{margin:0;padding:12px 16px;border-radius:18px 18px 18px 4px;background:#e9e6df;"
-        "color:#22262b;max-width:290px;white-space:pre-wrap;overflow-wrap:anywhere}"
+        "color:#22262b;max-width:290px;white-space:pre-wrap;overflow-wrap:anywhere;"
+        "unicode-bidi:plaintext}"
         "@media(prefers-color-scheme:dark){body{background:#121518}"
         "p{background:#2b3036;color:#e9e7e2}}</style></head>"
         f"<body><p>{escape(text)}</p></body></html>"

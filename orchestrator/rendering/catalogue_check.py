@@ -9,10 +9,11 @@ from babel.messages.catalog import Message
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.findings import Finding, Severity
-from orchestrator.domain.flows import Channel
+from orchestrator.domain.flows import Channel, FlowBook
 from orchestrator.rendering.locales import (
     Catalogues,
     built_in,
+    closest,
     forms_of,
     placeholders,
     read,
@@ -25,6 +26,29 @@ _SOURCE: Final = "en"
 """The language the components are written in."""
 _NAMED: Final = 3
 """Texts that a warning names; the catalogue shows the others."""
+
+
+def unspoken(
+    book: FlowBook, templates: Mapping[str, str], named: frozenset[tuple[Channel, str]], folder: str
+) -> Iterator[Finding]:
+    """Templates that lack a language in which the brand's own texts in flows.yaml are said."""
+    catalogues, default = Catalogues(templates), book.brand.locale
+    texts = [book.brand.name, *(topic.title for topic in book.topics.values())]
+    spoken = {tag for text in texts for tag in text.by_locale if tag not in closest(default)}
+    for channel, name in sorted(named):
+        path = f"{channel.value}/{name}{SUFFIXES[channel]}"
+        has = own_locales(templates, channel, name)
+        source = templates.get(path, "")
+        left = sorted(
+            tag
+            for tag in spoken
+            if not any(one in has or catalogues.translates(one, source) for one in closest(tag))
+        )
+        if source and left:
+            tags = ", ".join(left)
+            message = f"it is not in {tags}: whoever reads that gets all of it in {default}"
+            hint = f"translate its subject in templates/locales/{left[0]}.po"
+            yield Finding(Severity.WARNING, _RULE, f"{folder}/{path}", 0, 0, message, hint)
 
 
 def check_catalogues(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.domain.findings import Finding
+from orchestrator.domain.findings import Finding, Severity
 from orchestrator.domain.flows import Channel, Flow, FlowBook, SendStep
-from orchestrator.rendering.catalogue_check import check_catalogues
+from orchestrator.rendering.catalogue_check import check_catalogues, unspoken
 from orchestrator.rendering.lint.fixtures import Sent
 from orchestrator.rendering.lint.matrix import Matrix
 from orchestrator.rendering.templates import SUFFIXES, has_template
@@ -23,14 +23,14 @@ def check_templates(
     is missing is no finding of this check. `folder` is put before the path of a file.
     """
     matrix = Matrix(book, templates, folder)
-    found: dict[tuple[str, str, int, int, str], Finding] = {}
     named = frozenset((channel, step.template) for _, step, channel in _named(book))
-    for remark in check_catalogues(templates, named, folder):
-        found[remark.rule, remark.file, remark.line, remark.column, remark.message] = remark
+    remarks = list(check_catalogues(templates, named, folder))
     for flow, step, channel in _named(book):
         for locale in _locales(templates, channel, step.template, book.brand.locale):
-            for one in matrix.findings(Sent(flow, step, channel, locale)):
-                found[one.rule, one.file, one.line, one.column, one.message] = one
+            remarks += matrix.findings(Sent(flow, step, channel, locale))
+    if not any(one.severity is Severity.ERROR for one in remarks):
+        remarks += unspoken(book, templates, named, folder)
+    found = {(one.rule, one.file, one.line, one.column, one.message): one for one in remarks}
     return tuple(sorted(found.values(), key=lambda one: (one.file, one.line, one.message)))
 
 

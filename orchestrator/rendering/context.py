@@ -13,7 +13,7 @@ from orchestrator.domain.expressions.shapes import Record
 from orchestrator.domain.expressions.vocabulary import ATTRIBUTE_KINDS, contact
 from orchestrator.domain.flows import AttributeType, Brand, LocalText, MessageClass, Topic
 from orchestrator.rendering import formats
-from orchestrator.rendering.locales import Catalogues, filled
+from orchestrator.rendering.locales import Catalogues, closest, filled
 from orchestrator.rendering.names import BRAND, OUTPUT, ROOTS, Facts, shaped
 
 _WEB_LINK: Final = re.compile(
@@ -94,10 +94,16 @@ class Vocabulary:
             wanted = given[name] and (used is None or name in used)
             known[name] = shaped(given[name], record) if wanted else self._absent[name]
         topic = self._topics.get(context.topic or "")
-        title = topic.title.in_locale(locale) if topic else None
+        title = self._spoken(topic.title, locale) if topic else None
         reason = self._reason(context.message_class, title, locale)
         texts = {"topic": title, "reason": reason, "sender": context.sender}
         return {**known, **texts, "class": context.message_class.value}
+
+    def _spoken(self, text: LocalText, locale: str) -> str | None:
+        """The text if it is said in the language: no sentence is half in another."""
+        ours = locale in closest(self._brand.locale) or self._brand.locale in closest(locale)
+        said = ours or any(tag in text.by_locale for tag in closest(locale))
+        return text.in_locale(locale) if said else None
 
     def _reason(self, message_class: MessageClass, topic: str | None, locale: str) -> str:
         if locale not in self._reasons:

@@ -14,11 +14,18 @@ import pytest
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.findings import Severity
-from orchestrator.domain.flows import Channel, FlowBook, MessageClass, SendStep
+from orchestrator.domain.flows import (
+    Channel,
+    FlowBook,
+    LocalText,
+    MessageClass,
+    SendStep,
+    Topic,
+)
 from orchestrator.domain.segments import Encoding
 from orchestrator.flowfile import load_file
 from orchestrator.rendering import formats
-from orchestrator.rendering.catalogue_check import check_catalogues
+from orchestrator.rendering.catalogue_check import check_catalogues, unspoken
 from orchestrator.rendering.collecting import collected, main, updated
 from orchestrator.rendering.context import RenderContext
 from orchestrator.rendering.email import EmailRenderer, RenderedEmail
@@ -244,6 +251,19 @@ def test_a_template_whose_subject_is_not_translated_is_wholly_in_the_brands_lang
     assert "Unsubscribe" in made.html
 
 
+def test_a_topic_that_is_not_told_in_the_language_is_left_out_of_the_sentence() -> None:
+    topics = {"offers": Topic("offers", LocalText("Offers and sales", {"pl": "Oferty"}))}
+    renderer = EmailRenderer(sources(), book().brand, topics)
+    finnish, polish, english_ = (
+        " ".join(renderer.render("cart/nudge", context(tag)).text.split())
+        for tag in ("fi", "pl", "en")
+    )
+    assert "koska olet tilannut uutiskirjeen" in finnish
+    assert "Offers" not in finnish
+    assert "subskrybujesz „Oferty”" in polish
+    assert "said yes to “Offers and sales”" in english_
+
+
 def test_an_own_file_goes_before_a_catalogue_and_keeps_the_components_words() -> None:
     own = '{% extends "shell.html" %}{% block subject %}Oma{% endblock %}'
     sources_ = {**sources(), "email/cart/nudge.fi.html": own}
@@ -350,6 +370,14 @@ def test_a_language_without_the_components_words_is_named() -> None:
     ((severity, _, said),) = remarks(HEAD + whole)
     assert severity is Severity.WARNING
     assert said.startswith("mails are sent in 'sv', but the components' words are not translated")
+
+
+def test_a_template_that_lacks_a_language_of_the_shop_is_named() -> None:
+    more = {**sources(), "sms/cart/short.txt": "{{ brand.name }}: tea"}
+    every = frozenset({(Channel.SMS, "cart/short"), (Channel.SMS, "cart/reminder")})
+    (found,) = unspoken(book(), more, every, "templates")
+    assert (found.severity, found.file) == (Severity.WARNING, "templates/sms/cart/short.txt")
+    assert found.message == ("it is not in fa, fi, pl, ru: whoever reads that gets all of it in en")
 
 
 def test_a_catalogue_for_nothing_that_is_sent_is_no_matter() -> None:
