@@ -57,6 +57,7 @@ class Matrix:
         self._book = book
         self._sources = sources
         self._folder = folder
+        self._sound: set[tuple[str, tuple[str, ...]]] = set()
         self._shared = _digest(
             [VERSION, repr(book.brand), repr(book.topics), repr(book.attributes)]
         )
@@ -86,14 +87,23 @@ class Matrix:
         return _remembered[key]
 
     def _found(self, sent: Sent) -> Iterator[Finding]:
-        outputs = tuple(sent.flow.program)
-        wanted = (sent.channel, sent.step.template, outputs, sent.locale)
-        if failures := self._renderer.problems(*wanted):
+        if failures := self._problems(sent):
             yield from (self._unknown(sent, failure) for failure in failures)
         elif sent.channel is Channel.EMAIL:
             yield from self._mails(sent)
         else:
             yield from self._texts(sent)
+
+    def _problems(self, sent: Sent) -> list[RenderFailed]:
+        """What keeps a template from being loaded; its names are the same in every language."""
+        outputs = tuple(sent.flow.program)
+        file = (self._path(sent), outputs)
+        if file in self._sound:
+            return []
+        failures = self._renderer.problems(sent.channel, sent.step.template, outputs, sent.locale)
+        if not failures:
+            self._sound.add(file)
+        return failures
 
     def _unknown(self, sent: Sent, failure: RenderFailed) -> Finding:
         """Syntax, or a name that nobody knows."""

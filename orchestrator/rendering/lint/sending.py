@@ -30,7 +30,7 @@ _ONCE: Final = tuple(
 )
 _ONE_CLICK: Final = f"\r\nList-Unsubscribe-Post: {ONE_CLICK}\r\n".encode()
 _WAY_OUT: Final = re.compile(
-    rb"\r\nList-Unsubscribe: <(?:https://|http://(?:127\.0\.0\.1|localhost)[:/])[^\r\n]+>"
+    rb"\r\nList-Unsubscribe: <(?:https://|http://(?:127\.[\d.]+|localhost|\[::1\])[:/])[^\r\n]+>"
 )
 _USUAL: Final = ("https://", "mailto:", "#")
 _ENCODED: Final = re.compile(rb"\r\n(?:List-|Feedback-|Message-)[^\r\n]*=\?")
