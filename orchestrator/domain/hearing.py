@@ -46,6 +46,8 @@ class Heard:
 
 def hear(situation: Situation, event: Event) -> Heard:
     """Whether an event ends a run, or wakes it from what it waits for."""
+    if _precedes(situation, event):
+        return Heard()
     flow = situation.flow
     current, began = standing(situation, event.received_at)
     on_condition = isinstance(current, WaitForStep) and current.condition is not None
@@ -58,6 +60,14 @@ def hear(situation: Situation, event: Event) -> Heard:
         outputs = _note_awaited(knowing, event, current, began) or outputs
     awaited = outputs is not None and isinstance(current, WaitForStep)
     return Heard(wakes=on_condition or awaited, outputs=outputs)
+
+
+def _precedes(situation: Situation, event: Event) -> bool:
+    """Whether an event that names nobody came before the run did.
+
+    A person's own events are heard in their order, so that no clock needs to be trusted.
+    """
+    return event.contact_id is None and event.received_at < situation.enrolment.entered_at
 
 
 def _note_engagement(situation: Situation, event: Event) -> dict[str, Any] | None:
@@ -92,6 +102,8 @@ def exits_on(situation: Situation, event: Event) -> bool:
 
     That a checkout is completed is as good as its order, for the runs which it began.
     """
+    if _precedes(situation, event):
+        return False
     types = {event.type}
     if completes(event.type, event.payload, situation.names.get("event")):
         types.add("order.placed")
@@ -124,7 +136,8 @@ def _note_awaited(
 ) -> dict[str, Any] | None:
     """The run's outputs with the awaited event noted, or None if it is of no interest.
 
-    `current` is where the run stood when the event came, since `began`.
+    `current` is where the run stood when the event came, since `began`. That an event which
+    names nobody came after this has to be asked; a person's own are heard in turn.
     """
     outputs = situation.enrolment.outputs
     scope = with_event(situation, event)
@@ -135,7 +148,8 @@ def _note_awaited(
         if isinstance(step, WaitForStep)
         and step.id not in known
         and (
-            event.received_at <= after(step.within, began, situation.zone)
+            (event.contact_id is not None or began <= event.received_at)
+            and event.received_at <= after(step.within, began, situation.zone)
             if step is current
             else step.since is Since.ENTRY
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
+from hashlib import sha256
 from typing import Any, Final, assert_never
 
 from orchestrator.domain.durations import LONGEST, Duration
@@ -48,6 +49,9 @@ UNKNOWN_PATIENCE: Final = timedelta(hours=72)
 
 LOOK_AGAIN: Final = timedelta(minutes=15)
 """How often an awaited condition that time alone can change is looked at."""
+
+LONGEST_KEY: Final = 255
+"""Characters of a run's key; identities of events are no longer either."""
 
 HEARD: Final = "~heard"
 """The key of `Enrolment.outputs` under which awaited events that came are kept."""
@@ -326,8 +330,12 @@ def _coupon_output(step: CouponStep, situation: Situation) -> dict[str, Any]:
 
 
 def key_text(key: Expression | None, scope: Facts) -> str:
-    """The key of a run as text; the person alone where the flow has none or it is missing."""
+    """The key of a run as text; the person alone where the flow has none or it is missing.
+
+    One of more than 255 characters becomes its SHA-256: no index takes every length.
+    """
     value = None if key is None else evaluate(key, scope)
     if value is None:
         return ""
-    return text_of(value) or str(value)
+    text = text_of(value) or str(value)
+    return text if len(text) <= LONGEST_KEY else f"sha256:{sha256(text.encode()).hexdigest()}"

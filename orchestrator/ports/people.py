@@ -114,7 +114,10 @@ class Events(Protocol):
         ...
 
     def lock_without_contact(self, limit: int) -> list[Event]:
-        """Lock unprocessed events that name nobody, skipping locked ones."""
+        """Lock unprocessed events that name nobody, skipping locked ones.
+
+        Only those before which no event of somebody is left to hear.
+        """
         ...
 
     def load(self, ids: Iterable[EventId]) -> dict[EventId, Event]:

@@ -8,9 +8,11 @@ from typing import Final
 
 from orchestrator.domain.enrolments import EndReason, Enrolment
 from orchestrator.domain.errors import TransientError
+from orchestrator.domain.events import Event
 from orchestrator.domain.identifiers import ContactId, EnrolmentId
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
 from orchestrator.services.decisions import Decisions
+from orchestrator.services.listeners import awaited
 from orchestrator.services.moving import bring_along
 from orchestrator.services.runs import read_backdrop
 
@@ -103,11 +105,27 @@ class Advancing:
     def _after_hearing(
         self, uow: UnitOfWork, claimed: Sequence[Enrolment], now: datetime
     ) -> list[Enrolment]:
-        """The runs whose person has no event left to hear; the others wait for that.
+        """The runs for which no event is left to hear; the others wait for that.
 
         A run that waits for an event must not give up on one that is stored already.
         """
         unheard = uow.events.unheard({run.contact_id for run in claimed}, parked=False)
-        waiting = [run.id for run in claimed if run.contact_id in unheard]
+        places = {(run.flow, run.version) for run in claimed}
+        listened = {place: awaited(self._library, *place) for place in places}
+        nameless = uow.events.unheard_nameless(frozenset().union(*listened.values()))
+        waiting = {
+            run.id
+            for run in claimed
+            if run.contact_id in unheard
+            or any(
+                event.type in listened[run.flow, run.version] and _in_time(event, run)
+                for event in nameless
+            )
+        }
         uow.enrolments.postpone(waiting, now + HEARING)
-        return [run for run in claimed if run.contact_id not in unheard]
+        return [run for run in claimed if run.id not in waiting]
+
+
+def _in_time(event: Event, run: Enrolment) -> bool:
+    """Whether an event came before its run fell due: a later one cannot change what is decided."""
+    return run.due_at is None or event.received_at <= run.due_at

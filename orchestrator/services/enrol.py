@@ -15,13 +15,14 @@ from orchestrator.domain.errors import TransientError
 from orchestrator.domain.events import Event
 from orchestrator.domain.facts import run_facts
 from orchestrator.domain.flows import EventTrigger, Flow, FlowBook
-from orchestrator.domain.hearing import awaited_types, hear
+from orchestrator.domain.hearing import hear
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, VersionHash
 from orchestrator.domain.journey import key_text
 from orchestrator.domain.messages import CancelledReason
 from orchestrator.ports import Clock, Database, FlowLibrary, Ids, Lane, Metrics, UnitOfWork
 from orchestrator.services.decisions import Decisions
 from orchestrator.services.entering import Door, EntryKey, end_replaced
+from orchestrator.services.listeners import Listeners
 from orchestrator.services.runs import Backdrop, read_backdrop
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Enrolling:
         self._clock = clock
         self._ids = ids
         self._metrics = metrics
+        self._listeners = Listeners(library, clock)
         self._index: tuple[VersionHash, FlowIndex] | None = None
 
     async def run_once(self, limit: int = BATCH) -> int:
@@ -115,21 +117,21 @@ class Enrolling:
             uow.events.fail([events[0].id], now, now + RETRY_AFTER, TRIES)
 
     def hear_without_contact(self, uow: UnitOfWork, limit: int = BATCH) -> int:
-        """Hear events that name nobody: every waiting run whose `where` holds hears them."""
+        """Hear events that name nobody: every waiting run whose `where` holds hears them.
+
+        One that raises for somebody is tried again later. Everybody else has heard it, and
+        hearing it twice changes nothing.
+        """
         events = uow.events.lock_without_contact(limit)
         if not events:
             return 0
         now = self._clock.now()
-        book = self._library.book(self._library.live())
-        types = {event.type for event in events}
-        flows = [flow.name for flow in book.flows.values() if awaited_types(flow) & types]
+        flows = self._listeners.flows(uow, {event.type for event in events})
         contact_ids = uow.enrolments.contacts_in(flows) if flows else []
         uow.contacts.lock(contact_ids)
         batch = _Batch.read(uow, self._library, self._ids, now, contact_ids, {None: events})
         for event in events:
-            for contact_id in contact_ids:
-                batch.tell_runs(contact_id, event)
-            batch.plan.heard.append(event.id)
+            batch.tell_everybody(event)
         batch.write()
         return len(events)
 
@@ -241,6 +243,19 @@ class _Batch:
             for entry in self.entries.get((contact_id, event.id), ()):
                 self._enter(entry, self.people[contact_id], event)
             self.plan.heard.append(event.id)
+
+    def tell_everybody(self, event: Event) -> None:
+        """Let the runs of all these people hear an event that names nobody."""
+        raised = False
+        for contact_id in self.people:
+            try:
+                self.tell_runs(contact_id, event)
+            except TransientError:
+                raise
+            except Exception:
+                raised = True
+                log.exception("somebody cannot hear an event", extra={"event_id": event.id})
+        (self.plan.failed if raised else self.plan.heard).append(event.id)
 
     def _fail(self, contact_id: ContactId, event: Event) -> None:
         self.plan.failed.append(event.id)

@@ -148,7 +148,10 @@ class SqlEvents:
         return self._events(_NAMELESS, {"types": wanted}) if wanted else []
 
     def lock_without_contact(self, limit: int) -> list[Event]:
-        """Lock unprocessed events that name nobody, skipping locked ones."""
+        """Lock unprocessed events that name nobody, skipping locked ones.
+
+        Only those before which no event of somebody is left to hear.
+        """
         return self._events(_NAMELESS_WAITING, {"at": self._clock.now(), "most": limit})
 
     def count(
@@ -275,8 +278,28 @@ _WAITING_PEOPLE: Final = (
     .order_by(V.id)
     .limit(bindparam("most"))
 )
+
+
+def _in_turn() -> ColumnElement[bool]:
+    """After every earlier event of somebody: those may begin runs that are to hear it."""
+    before = event.alias("before").c
+    oldest = (
+        select(before.id)
+        .where(
+            before.processed_at.is_(None),
+            before.parked_at.is_(None),
+            before.contact_id.is_not(None),
+            _ripe(before),
+        )
+        .order_by(before.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return or_(oldest.is_(None), V.id < oldest)
+
+
 _NAMELESS_WAITING: Final = (
-    _wanted(_WAITING, V.contact_id.is_(None), _ripe(V))
+    _wanted(_WAITING, V.contact_id.is_(None), _ripe(V), _in_turn())
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )

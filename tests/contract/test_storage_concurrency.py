@@ -233,12 +233,18 @@ def test_people_with_events_are_given_to_one_worker_each(
     people = [world.contact(f"p{number}@example.com") for number in range(4)]
     for person in people:
         world.event(person, f"e {person}")
-    nameless = world.event(None, "nobody")
     with database.transaction() as unit, rival.transaction() as other:
         mine = unit.events.lock_waiting_contacts(2)
         theirs = other.events.lock_waiting_contacts(9)
         assert len(mine) == 2
         assert sorted(mine + theirs) == sorted(people)
+
+
+def test_events_that_name_nobody_are_given_to_one_worker(
+    world: Any, database: Any, rival: Any
+) -> None:
+    nameless = world.event(None, "nobody")
+    with database.transaction() as unit, rival.transaction() as other:
         assert [one.id for one in unit.events.lock_without_contact(9)] == [nameless]
         assert other.events.lock_without_contact(9) == []
 

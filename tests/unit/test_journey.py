@@ -463,6 +463,19 @@ def test_a_key_is_text_and_a_missing_one_is_the_person(
     assert key_text(run.flow.key, run.situation(START).scope({})) == wanted
 
 
+def test_a_key_too_long_for_an_index_is_its_hash_and_still_tells_runs_apart() -> None:
+    def of(ref: str) -> str:
+        payload = {"data": {"ref": ref}}
+        run = Run.of(
+            "- wait: 1 hour", "key: event.data.ref", trigger=event("checkout.started", **payload)
+        )
+        return key_text(run.flow.key, run.situation(START).scope({}))
+
+    assert of("x" * 255) == "x" * 255
+    assert of("x" * 256) == of("x" * 256) != of("x" * 257)
+    assert len(of("x" * 9_000)) < 255
+
+
 def test_a_flow_without_a_key_counts_the_person() -> None:
     run = Run.of("- wait: 1 hour")
     assert key_text(None, run.situation(START).scope({})) == ""
