@@ -465,10 +465,8 @@ def test_a_key_is_text_and_a_missing_one_is_the_person(
 
 def test_a_key_too_long_for_an_index_is_its_hash_and_still_tells_runs_apart() -> None:
     def of(ref: str) -> str:
-        payload = {"data": {"ref": ref}}
-        run = Run.of(
-            "- wait: 1 hour", "key: event.data.ref", trigger=event("checkout.started", **payload)
-        )
+        began = event("checkout.started", data={"ref": ref})
+        run = Run.of("- wait: 1 hour", "key: event.data.ref", trigger=began)
         return key_text(run.flow.key, run.situation(START).scope({}))
 
     assert of("x" * 255) == "x" * 255
