@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.bootstrap.previews import Previews
 from orchestrator.domain.flows import Channel
+from orchestrator.rendering.locales import Catalogues
 from orchestrator.rendering.templates import load_folder, template_files
 from tests.browser.looking import DESKTOP, NOT_FOR_MAIL, PHONE, SMALLEST, Page, complaints, look
 
@@ -53,6 +54,22 @@ def test_dark_mode_reaches_every_mail() -> None:
 def test_axe_finds_nothing_at_any_width() -> None:
     looks = product((SMALLEST, DESKTOP), (False, True))
     assert not complaints(look(pages(*looks)))
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_in_any_language() -> None:
+    previews = Previews(ROOT / "flows.yaml", ROOT / "templates")
+    tags = Catalogues(load_folder(ROOT / "templates")).tags
+    found = look(
+        [
+            Page(f"{name} {tag}", html, dark=dark, off=NOT_FOR_MAIL)
+            for name, tag in product(mails(), tags)
+            for html in [previews.sample(name, Channel.EMAIL, locale=tag).html]
+            for dark in (False, True)
+        ]
+    )
+    assert len(found) == 2 * len(tags) * len(mails())
+    assert not complaints(found)
 
 
 def test_the_checker_notices_what_is_wrong() -> None:
