@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.domain.identifiers import VersionHash
 from orchestrator.flowfile import TemplateFile, check, load_file
 from orchestrator.flowfile.source import Source as FlowSource
 from orchestrator.rendering.checking import check_templates
@@ -20,8 +21,12 @@ class FilesRead:
     source: FlowSource
 
 
-def read_files(flows: Path, templates: Path) -> FilesRead:
-    """Read and check the flows file and the templates it names. Raises ConfigurationError."""
+def read_files(flows: Path, templates: Path, live: VersionHash | None = None) -> FilesRead:
+    """Read and check the flows file and the templates it names. Raises ConfigurationError.
+
+    The messages of the `live` version are not looked at again: it went live without an error,
+    and a restart must not wait for what can change nothing.
+    """
     loaded = load_file(flows)
     sources = load_folder(templates)
     known = [
@@ -29,12 +34,13 @@ def read_files(flows: Path, templates: Path) -> FilesRead:
         for channel, name, path in template_files(sources)
     ]
     findings = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
-    if loaded.book is not None:
-        findings += check_templates(loaded.book, sources, str(templates))
     sendable = frozenset(
         (file.channel, file.name)
         for file in known
         if has_template(sources, file.channel, file.name)
     )
     candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings, sendable)
+    if loaded.book is not None and candidate.hash() != live:
+        more = check_templates(loaded.book, sources, str(templates))
+        candidate = replace(candidate, findings=findings + more)
     return FilesRead(candidate, loaded.source)

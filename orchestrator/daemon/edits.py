@@ -45,17 +45,18 @@ class Edits:
 
         Raises ConfigurationError for files that cannot be read at all.
         """
-        settings = self._app.settings
-        read = read_files(settings.flows, settings.templates)
-        app = self._app
+        app, settings = self._app, self._app.settings
+        app.library.refresh()
+        live = app.library.live() if app.library.revision else None
+        read = read_files(settings.flows, settings.templates, live)
         published = publish(app.database, app.library, read.candidate, by, app.clock)
         _show(published.findings, read, settings.flows, self._say)
         if published.version is None:
             if published.revision:
                 log.error("the flows file has errors: the version published last stays live")
         elif published.changed:
-            live = {"version": published.version[:12], "revision": published.revision}
-            log.info("flows are live", extra=live)
+            told = {"version": published.version[:12], "revision": published.revision}
+            log.info("flows are live", extra=told)
         return published.revision > 0
 
     def _look(self) -> bool:

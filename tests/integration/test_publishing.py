@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from orchestrator.bootstrap import files
 from orchestrator.bootstrap.files import read_files
 from orchestrator.cli import program
 from orchestrator.daemon.edits import Edits
@@ -375,3 +376,16 @@ async def test_apply_with_an_error_exits_1_and_shows_it_in_place(
     assert "other.yaml:" in result.output
     assert "revision 1 stays live" in result.output
     assert desk.revision() == 1
+
+
+def test_a_restart_does_not_look_at_live_messages_again(shop: Shop, monkeypatch: Any) -> None:
+    shop.publish(BRAND + CART)
+    file, templates = shop.folder / "flows.yaml", ROOT / "templates"
+    looked: list[str] = []
+    monkeypatch.setattr(files, "check_templates", lambda *_: looked.append("looked") or ())
+    live = shop.app.library.live()
+    assert files.read_files(file, templates, live).candidate.publishable
+    assert looked == []
+    file.write_text((BRAND + CART).replace("1 hour", "2 hours"))
+    files.read_files(file, templates, live)
+    assert looked == ["looked"]
