@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, EventId, VersionHash
 
@@ -20,6 +20,10 @@ class EndReason(StrEnum):
     RESTARTED = "restarted"  # a new entry under `reenter: restart` took its place
     MERGED = "merged"  # its contact was merged into another with the same run
     ERASED = "erased"  # its contact was erased
+
+
+FINISHED: Final = frozenset({EndReason.COMPLETED, EndReason.LEFT})
+"""Ends a run came to by itself: a message that somebody releases afterwards may still go."""
 
 
 @dataclass(frozen=True, slots=True)

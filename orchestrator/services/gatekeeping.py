@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 from orchestrator.domain.caps import longest, room_at
 from orchestrator.domain.consent import ALL_TOPICS, permission
 from orchestrator.domain.contacts import Contact
-from orchestrator.domain.enrolments import Enrolment
+from orchestrator.domain.enrolments import FINISHED, Enrolment
 from orchestrator.domain.events import Event
 from orchestrator.domain.flows import Channel, MessageClass, SendStep
 from orchestrator.domain.gate import (
@@ -44,6 +44,9 @@ IN_DOUBT_AFTER: Final = timedelta(minutes=2)
 GIVE_WAY: Final = timedelta(seconds=30)
 """How long a message waits for a more important one that is due and may fill the cap."""
 
+MOST_SINCE: Final = 1_000
+"""How many of a person's newest events are looked at for an exit after a run's own end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -68,6 +71,7 @@ class _Ground:
     people: Mapping[ContactId, Contact]
     runs: Mapping[EnrolmentId, Enrolment]
     waiting: Mapping[ContactId, Sequence[Event]]
+    afterwards: Mapping[EnrolmentId, Sequence[Event]]
     backdrop: Backdrop
     suppressed: Mapping[tuple[Channel, str], bool]
     sent: dict[tuple[ContactId, Channel], list[datetime]]
@@ -121,7 +125,8 @@ class Gatekeeper:
         now = self._clock.now()
         runs = uow.enrolments.load({message.enrolment_id for message in messages})
         waiting = self._unheard(uow, people, runs.values())
-        events = [event for batch in waiting.values() for event in batch]
+        afterwards = _since_the_end(uow, runs.values())
+        events = [event for batch in [*waiting.values(), *afterwards.values()] for event in batch]
         addresses = {
             (channel, address)
             for person in people.values()
@@ -132,8 +137,13 @@ class Gatekeeper:
             people=people,
             runs=runs,
             waiting=waiting,
+            afterwards=afterwards,
             backdrop=read_backdrop(
-                uow, runs.values(), people, events, lambda run: run.contact_id in waiting
+                uow,
+                runs.values(),
+                people,
+                events,
+                lambda run: run.contact_id in waiting or run.id in afterwards,
             ),
             suppressed=uow.suppressions.find(addresses),
             sent=self._counted(uow, messages, now),
@@ -233,7 +243,7 @@ class Gatekeeper:
                 contact=person,
                 permission=permission(states, channel, message.topic or ALL_TOPICS, ground.now),
                 suppressed=ground.suppressed.get((channel, address)),
-                exited=run.ended_at is not None or self._exits(run, ground),
+                exited=self._exits(run, ground),
                 now=ground.now,
                 replaced=run.id in ground.replaced,
                 channel=channel,
@@ -243,12 +253,33 @@ class Gatekeeper:
         )
 
     def _exits(self, run: Enrolment, ground: _Ground) -> bool:
-        """Whether an event that journeys have not heard yet ends this run."""
-        events = ground.waiting.get(run.contact_id, ())
+        """Whether this run was ended, or is by an event that journeys have not heard yet.
+
+        One that came to its own end is asked about what has come since: a message that somebody
+        releases later goes if its run would still be there.
+        """
+        if run.ended_at is not None and run.end_reason not in FINISHED:
+            return True
+        events = [*ground.waiting.get(run.contact_id, ()), *ground.afterwards.get(run.id, ())]
         if not events:
             return False
         situation = ground.backdrop.situation(self._library, run, ground.now)
         return situation is not None and any(exits_on(situation, event) for event in events)
+
+
+def _since_the_end(
+    uow: UnitOfWork, runs: Iterable[Enrolment]
+) -> dict[EnrolmentId, Sequence[Event]]:
+    """What has come since for people whose run was over before its message: rare, and by hand."""
+    over = [run for run in runs if run.ended_at is not None and run.end_reason in FINISHED]
+    return {
+        run.id: [
+            event
+            for event in uow.events.of_contact(run.contact_id, MOST_SINCE)
+            if run.ended_at is not None and event.received_at >= run.ended_at
+        ]
+        for run in over
+    }
 
 
 def _by_priority(draft: Draft) -> tuple[int, datetime, str]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Select, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from orchestrator.domain.enrolments import FINISHED
 from orchestrator.domain.flows import MessageClass
 from orchestrator.domain.messages import COUNTED_STATES, WAITING_STATES, MessageState
 from orchestrator.storage.batches import listed, recorded
@@ -115,12 +116,11 @@ def holding_runs(dialect: str) -> Select[Any]:
 
 @cache
 def sending(dialect: str) -> ReturningUpdate[Any]:
-    """`sending` for the `rows` still leased to `by` whose run is live."""
+    """`sending` for the `rows` still leased to `by` whose run was not brought to an end."""
     new = recorded(dialect, DECIDED)
     at = bindparam("at", type_=UtcDateTime())
-    live = select(enrolment.c.id).where(
-        enrolment.c.id == M.enrolment_id, enrolment.c.ended_at.is_(None)
-    )
+    going = or_(enrolment.c.ended_at.is_(None), enrolment.c.end_reason.in_(sorted(FINISHED)))
+    live = select(enrolment.c.id).where(enrolment.c.id == M.enrolment_id, going)
     return (
         update(message)
         .where(M.id == new.c.id, M.lease_token == bindparam("by"), WAITING, live.exists())

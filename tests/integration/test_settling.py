@@ -12,7 +12,7 @@ from orchestrator.domain.journey import Situation
 from orchestrator.ports import Delivery, DeliveryOutcome
 from orchestrator.services import decisions
 from orchestrator.services.settling import release, resolve_message
-from tests.integration.shop import Shop, checkout
+from tests.integration.shop import BRAND, Shop, checkout
 
 ADA = "ada@example.com"
 
@@ -92,6 +92,62 @@ async def test_a_message_that_stumbled_too_often_is_failed_and_can_be_released(
         assert release(uow, message.id, shop.clock.now()) == "message"
     await shop.settle()
     assert shop.outcomes()[0] == ("first", "sent", None)
+
+
+ONE_STEP = f"""{BRAND}flows:
+  cart:
+    class: marketing
+    topic: offers
+    when: {{event: checkout.started}}
+    key: event.checkout_id
+    exit_when: {{event: order.placed, where: event.checkout_id == key}}
+    steps:
+      - send: cart/reminder
+        id: first
+LAST"""
+
+
+async def doubted_to_the_end(shop: Shop, last: str = "") -> MessageId:
+    """A message in doubt, whose run has gone on without it and is over."""
+    shop.publish(ONE_STEP.replace("LAST", last))
+    shop.provider.answers = [Delivery(DeliveryOutcome.UNKNOWN)]
+    await shop.receive("checkout.started", ADA, **checkout())
+    await shop.pass_time(hours=73)
+    (message,), (run,) = shop.messages(), shop.runs(ADA)
+    assert message.state.value == "unknown"
+    assert run.ended_at is not None
+    return message.id
+
+
+async def resent(shop: Shop, message_id: MessageId) -> list[tuple[str, str, str | None]]:
+    with shop.app.database.transaction() as uow:
+        resolve_message(uow, message_id, shop.clock.now(), resend=True)
+    await shop.settle()
+    return shop.outcomes()
+
+
+@pytest.mark.parametrize("last", ["", "      - exit: done\n"])
+async def test_a_message_is_sent_again_though_its_run_has_come_to_its_end(
+    shop: Shop, last: str
+) -> None:
+    message_id = await doubted_to_the_end(shop, last)
+    assert await resent(shop, message_id) == [("first", "sent", None)]
+    assert len(shop.provider.sent) == 1
+
+
+async def test_it_is_not_sent_again_to_somebody_who_has_bought_since(shop: Shop) -> None:
+    message_id = await doubted_to_the_end(shop)
+    await shop.receive("order.placed", ADA, checkout_id="c1", order_id="o1")
+    await shop.pass_time(hours=1)
+    assert await resent(shop, message_id) == [("first", "cancelled", "exited")]
+    assert shop.provider.sent == []
+
+
+async def test_it_is_not_sent_again_where_an_exit_ended_its_run(shop: Shop) -> None:
+    message_id = await in_doubt(shop)
+    await shop.receive("order.placed", ADA, checkout_id="c1", order_id="o1")
+    await shop.settle()
+    assert await resent(shop, message_id) == [("first", "cancelled", "exited")]
 
 
 async def test_an_unknown_id_is_named(shop: Shop) -> None:
