@@ -27,6 +27,10 @@ from orchestrator.settings import load_settings
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
+GALLERY: Final = (
+    *("welcome/hello", "cart/reminder", "review/request", "winback/gift", "privacy/notice"),
+)
+"""A mail of each journey."""
 WIDE: Final = 1000
 """CSS pixels of a page on a desk."""
 
@@ -38,11 +42,26 @@ def main() -> None:
         mail = panes(previews.sample(template, Channel.EMAIL))
         photograph([pane for pane in mail if pane.width == PHONE], HERE / f"{name}.png")
     photograph(panes(previews.sample("cart/reminder", Channel.SMS)), HERE / "sms.png")
+    for template in GALLERY:
+        _gallery(previews, template)
     with _sample_shop():
         pages = asyncio.run(_pages("/", "/journeys/abandoned_cart"))
     for name, page in zip(("journeys", "journey"), pages, strict=True):
         both = [Pane(page, WIDE, dark=False), Pane(page, WIDE, dark=True)]
         photograph(both, HERE / f"{name}.png")
+
+
+def _gallery(previews: Previews, template: str) -> None:
+    """A mail on a phone: light, dark, and from right to left."""
+    english, persian = (
+        previews.sample(template, Channel.EMAIL, locale=locale).html for locale in ("en", "fa")
+    )
+    shown = [
+        Pane(english, PHONE, dark=False, caption="English, light"),
+        Pane(english, PHONE, dark=True, caption="English, dark"),
+        Pane(persian, PHONE, dark=False, caption="Persian, light"),
+    ]
+    photograph(shown, HERE / f"gallery-{template.replace('/', '-')}.png")
 
 
 @contextmanager
