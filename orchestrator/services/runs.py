@@ -114,6 +114,10 @@ class Backdrop:
     def _purchase(known: Mapping[str, Any], event: Event | None, field: str) -> Mapping[str, Any]:
         name = event.payload.get(field) if event else None
         found = known.get(name) if isinstance(name, str) else None
+        if found is not None and event and _is_anothers(found.contact_id, event.contact_id):
+            found = (
+                None  # an address was corrected: nobody sees what another filled the basket with
+            )
         if found is None:
             return event.payload if event and field in event.payload else {}
         status = getattr(found, "status", None)
@@ -145,6 +149,10 @@ class Backdrop:
             now=now,
             counter=self.counting(person.id, now),
         )
+
+
+def _is_anothers(owner: ContactId | None, contact_id: ContactId | None) -> bool:
+    return owner is not None and contact_id is not None and owner != contact_id
 
 
 def read_backdrop(

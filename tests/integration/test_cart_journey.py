@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from orchestrator.cli.messages import as_row
 from orchestrator.domain.consent import ConsentStatus
@@ -264,3 +265,17 @@ async def test_an_address_that_no_header_can_hold_is_unreachable(shop: Shop) -> 
     assert shop.outcomes() == [("first", "not_sent", "unreachable")]
     (row,) = [as_row(message, {}) for message in shop.messages()]
     assert row["problem"] == "not an address that mail can be sent to"
+
+
+async def test_whoever_took_over_a_checkout_keeps_its_basket_to_themselves(shop: Shop) -> None:
+    theirs = "- if: checkout.total > 100\n        then: [exit: theirs]\n      - send: cart/reminder"
+    shop.publish(BRAND + CART.replace("- send: cart/reminder", theirs))
+    await shop.receive("checkout.started", ADA, **checkout())
+    await shop.settle()
+    items = [{"name": "A secret gift", "quantity": 1, "price": Decimal(500)}]
+    later = checkout(items=items, total=Decimal(500))
+    await shop.receive("checkout.updated", "bea@example.com", **later)
+    await shop.pass_time(hours=1)
+    ((_, mail),) = shop.provider.sent
+    assert mail.envelope_to == ADA
+    assert b"A secret gift" not in mail.body
