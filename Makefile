@@ -10,8 +10,9 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
 PROJECT := $(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
 PYTEST := $(PY) -m pytest
-# Two cores are the measure; a file's tests stay together, so that a module's fixtures are made once.
-SPREAD := -n 2 --dist loadfile
+# Two cores are the measure, and a third process for the tests that mostly wait. A file's tests stay
+# together, so that a module's fixtures are made once; those that wait come first.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 BROWSER := tests/browser
 CODE := $(wildcard orchestrator tests bench docs/pictures/take.py hatch_build.py)
 

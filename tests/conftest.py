@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import psycopg
 import pytest
@@ -28,10 +29,23 @@ settings.load_profile("property")
 _FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 
+WAITING: Final = frozenset({"kill", "e2e", "browser"})
+"""Folders of tests that wait for processes, most of the time."""
+
+
 def pytest_configure() -> None:
     """A developer's own settings must not decide a test."""
     for name in [name for name in os.environ if name.startswith("ORCHESTRATOR_")]:
         del os.environ[name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that mostly wait come first, so that none of them is left alone at the end.
+
+    Last of all hooks: the order within files stays drawn by chance.
+    """
+    items.sort(key=lambda item: item.path.parent.name not in WAITING)
 
 
 def pytest_report_header() -> str:

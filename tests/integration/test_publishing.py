@@ -17,6 +17,7 @@ from orchestrator.bootstrap.files import read_files
 from orchestrator.cli import program
 from orchestrator.daemon.edits import Edits
 from orchestrator.domain.errors import NotFound
+from orchestrator.domain.findings import Finding
 from orchestrator.domain.identifiers import VersionHash
 from orchestrator.domain.messages import MessageState
 from orchestrator.ports import Delivery, DeliveryOutcome, StoredVersion
@@ -382,7 +383,12 @@ def test_a_restart_does_not_look_at_live_messages_again(shop: Shop, monkeypatch:
     shop.publish(BRAND + CART)
     file, templates = shop.folder / "flows.yaml", ROOT / "templates"
     looked: list[str] = []
-    monkeypatch.setattr(files, "check_templates", lambda *_: looked.append("looked") or ())
+
+    def looking(*_: Any) -> tuple[Finding, ...]:
+        looked.append("looked")
+        return ()
+
+    monkeypatch.setattr(files, "check_templates", looking)
     live = shop.app.library.live()
     assert files.read_files(file, templates, live).candidate.publishable
     assert looked == []
