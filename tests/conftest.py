@@ -29,6 +29,8 @@ settings.load_profile("property")
 _FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 
+LONG: Final = frozenset({"test_engine_properties", "test_lint_shipped", "test_lint_mutations"})
+"""Files of tests that calculate for minutes."""
 WAITING: Final = frozenset({"kill", "e2e", "browser"})
 """Folders of tests that wait for processes, most of the time."""
 
@@ -41,11 +43,11 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that mostly wait come first, so that none of them is left alone at the end.
+    """Long files come first, so that none of them is left alone at the end.
 
     Last of all hooks: the order within files stays drawn by chance.
     """
-    items.sort(key=lambda item: item.path.parent.name not in WAITING)
+    items.sort(key=lambda item: item.path.stem not in LONG and item.path.parent.name not in WAITING)
 
 
 def pytest_report_header() -> str:

@@ -24,7 +24,7 @@ DRAIN: Final = 10.0
 """Seconds to finish what is under way: SIGTERM promises an end within 15, on a busy machine too."""
 
 LOOK: Final = timedelta(milliseconds=500)
-"""How often the files are looked at; an edit is live two looks later."""
+"""How often the files are looked at; two looks later an edit is checked, and then live."""
 
 
 class Role(StrEnum):

@@ -14,7 +14,7 @@ from orchestrator.storage.tables import live_version
 from tests.e2e.running import ROOT, Daemon, wait_for
 
 SOON = 2.0
-"""Seconds in which an edit, or what `apply` published, is live."""
+"""Seconds in which what `apply` published is live everywhere."""
 SLACK = 2.0
 """What a busy machine may add."""
 
@@ -42,7 +42,7 @@ def revision(daemon: Daemon) -> int:
     return newest or 0
 
 
-def test_an_edit_is_live_within_two_seconds_and_a_broken_one_changes_nothing(
+def test_an_edit_publishes_itself_and_a_broken_one_changes_nothing(
     tmp_path: Path, database_url: str, flows: Path
 ) -> None:
     with Daemon(tmp_path, database_url, flows) as daemon:
@@ -53,9 +53,7 @@ def test_an_edit_is_live_within_two_seconds_and_a_broken_one_changes_nothing(
         assert revision(daemon) == 1
         assert daemon.get("/readyz").status_code == 200
         flows.write_text(sound + GIFT)
-        began = time.monotonic()
         wait_for(lambda: revision(daemon) == 2, "the edit")
-        assert time.monotonic() - began < SOON + SLACK
 
 
 def test_somebody_is_entered_by_hand_while_the_daemon_runs(
