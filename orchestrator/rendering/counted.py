@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from html import escape, unescape
 from typing import Final
 
@@ -14,7 +13,9 @@ LONGEST: Final = 1200
 """Characters of an address that is still led through us: its token has to fit into a URL."""
 
 # It begins with letters, which a search skips to; with a look behind it every place is tried.
-_HREF: Final = re.compile(r'(<a [^>]*?\bhref=")(https?://[^"]+)"')
+_HREF: Final = re.compile(r'(<a [^>]*?\bhref=")(https?://[^"]+)(?=")')
+_SPLIT: Final = 3
+"""What `_HREF.split` yields for each link: the text before it, its tag and its address."""
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+")
 
 
@@ -27,17 +28,17 @@ def with_counted_links(
     counted, and so do those of `plain`. In the plain part only the HTML's links are counted: any
     other address may be somebody's words, and we do not sign for those.
     """
+    pieces = _HREF.split(mail.html)
+    addresses = pieces[2::_SPLIT]
     known: dict[str, str] = {}
-
-    def link(found: re.Match[str]) -> str:
-        url = unescape(found[2])
-        if url not in known:
-            stays = url.startswith(own) or url in plain or len(url) > LONGEST
-            known[url] = url if stays else counted(url)
-        return f'{found[1]}{escape(known[url])}"'
-
-    def mention(found: re.Match[str]) -> str:
-        return known.get(found[0], found[0])
-
-    html = _HREF.sub(link, mail.html)
-    return replace(mail, html=html, text=_IN_TEXT.sub(mention, mail.text))
+    written: dict[str, str] = {}
+    for address in dict.fromkeys(addresses):
+        url = unescape(address)
+        if url.startswith(own) or url in plain or len(url) > LONGEST:
+            written[address] = address
+        else:
+            known[url] = counted(url)
+            written[address] = escape(known[url])
+    pieces[2::_SPLIT] = map(written.__getitem__, addresses)
+    text = _IN_TEXT.sub(lambda found: known.get(found[0], found[0]), mail.text)
+    return RenderedEmail(mail.subject, mail.preheader, "".join(pieces), text, mail.locale)

@@ -28,7 +28,7 @@ from orchestrator.rendering.theme import direction, tokens_for
 
 MAX_SUBJECT: Final = 150
 _PARTS: Final = 4  # of shell.txt: subject, preheader, text, footer
-_FILLER: Final = Markup("&#847;&zwnj;&nbsp;") * 60
+_FILLER: Final = (Markup("&#847;&zwnj;&nbsp;") * 20 + "\n") * 3
 """Keeps the first words of the body out of a client's list, after the preheader."""
 
 _LAYOUT: Final = frozenset({"shell", "components"})

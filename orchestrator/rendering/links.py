@@ -12,9 +12,10 @@ id, a MAC of 10 bytes. To forge one takes 2^79 requests on average, and all it d
 from __future__ import annotations
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as DecodeError
-from collections.abc import Mapping, Sequence
+from binascii import b2a_base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -42,6 +43,7 @@ _LENGTH_MIN: Final = len(_VERSION) + _KEY_ID_BYTES + _EXPIRY_BYTES + _MAC_BYTES
 _BRIEF_HEAD: Final = 2  # the form, one byte of key id
 _BRIEF_MAC: Final = 10
 _LENGTH_MAX: Final = 2048
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _CHANNELS: Final = (None, Channel.EMAIL, Channel.SMS, Channel.WHATSAPP)
 """By the number a token carries; append only."""
 
@@ -80,16 +82,29 @@ class TokenSigner:
         self, purpose: TokenPurpose, payload: bytes, expires_at: datetime | None = None
     ) -> str:
         """A token of URL-safe characters; without `expires_at` it is valid for ever."""
+        return self.signing(purpose, expires_at=expires_at)(payload)
+
+    def signing(
+        self, purpose: TokenPurpose, start: bytes = b"", expires_at: datetime | None = None
+    ) -> Callable[[bytes], str]:
+        """What makes tokens whose payloads begin alike, of the rest of each."""
         key_id, key = self._keys[purpose][0]
         expiry = int(expires_at.timestamp()) if expires_at else 0
-        signed = _VERSION + key_id + expiry.to_bytes(_EXPIRY_BYTES, "big") + payload
-        return urlsafe_b64encode(signed + _mac(key, signed)).rstrip(b"=").decode()
+        head = _VERSION + key_id + expiry.to_bytes(_EXPIRY_BYTES, "big") + start
+        fresh = hmac.new(key, head, "sha256")
+
+        def token(rest: bytes) -> str:
+            mac = fresh.copy()
+            mac.update(rest)
+            return _written(head + rest + mac.digest()[:_MAC_BYTES])
+
+        return token
 
     def sign_briefly(self, purpose: TokenPurpose, payload: bytes) -> str:
         """A token in the brief form; it is valid for ever."""
         key_id, key = self._keys[purpose][0]
         signed = _BRIEF + key_id[:1] + payload
-        return urlsafe_b64encode(signed + _mac(key, signed)[:_BRIEF_MAC]).rstrip(b"=").decode()
+        return _written(signed + _mac(key, signed)[:_BRIEF_MAC])
 
     def verify(self, purpose: TokenPurpose, token: str, now: datetime) -> bytes | None:
         """The payload, or None if the token is forged, damaged, of another purpose or expired."""
@@ -144,8 +159,13 @@ class SignedLinkTokens:
 
     def sign_click(self, target: ClickTarget) -> str:
         """A token for `/c/` that leads to one address and nowhere else; it does not expire."""
-        people = _identity(target.contact_id) + _identity(target.message_id)
-        return self._signer.sign(TokenPurpose.CLICK, people + target.url.encode())
+        return self.signing_clicks(target.contact_id, target.message_id)(target.url)
+
+    def signing_clicks(self, contact_id: ContactId, message_id: MessageId) -> Callable[[str], str]:
+        """`sign_click` for the addresses of one message."""
+        people = _identity(contact_id) + _identity(message_id)
+        token = self._signer.signing(TokenPurpose.CLICK, people)
+        return lambda url: token(url.encode())
 
     def verify_click(self, token: str) -> ClickTarget | None:
         """Where a token leads, or None if it is forged, damaged or of another purpose."""
@@ -182,10 +202,11 @@ class Links:
         """What all our addresses begin with."""
         return self.public_url.rstrip("/") + "/"
 
-    def counted(self, contact_id: ContactId, message_id: MessageId, url: str) -> str:
-        """An address that leads to `url` and tells that somebody went there."""
-        token = self.tokens.sign_click(ClickTarget(contact_id, message_id, url))
-        return f"{self.own}{_path(LinkPurpose.CLICK)}/{token}"
+    def counting(self, contact_id: ContactId, message_id: MessageId) -> Callable[[str], str]:
+        """What makes of an address one that leads there and tells that somebody went."""
+        start = f"{self.own}{_path(LinkPurpose.CLICK)}/"
+        token = self.tokens.signing_clicks(contact_id, message_id)
+        return lambda url: start + token(url)
 
     def _brief_link(self, purpose: LinkPurpose, claims: LinkClaims) -> str:
         return f"{self.own}{_path(purpose)}/{self.tokens.sign_briefly(purpose, claims)}"
@@ -233,8 +254,12 @@ def _decoded(token: str) -> bytes | None:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (DecodeError, ValueError):
         return None
-    canonical = urlsafe_b64encode(raw).rstrip(b"=").decode() == token
-    return raw if canonical else None
+    return raw if _written(raw) == token else None
+
+
+def _written(raw: bytes) -> str:
+    """As base64url (RFC 4648 section 5) without padding."""
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _packed(claims: LinkClaims) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from hashlib import sha256
 from typing import Any, Final, assert_never
 
@@ -21,6 +20,7 @@ from orchestrator.rendering.lint.sending import addressed_by_facts, hold_mail, h
 from orchestrator.rendering.mime import MailEnvelope, build_mail
 from orchestrator.rendering.sms import RenderedSms, SmsRenderer
 from orchestrator.rendering.templates import built_in
+from orchestrator.rendering.transfer import in_ascii
 
 _CONTACT_FIELDS: Final = (
     *("email", "phone", "first_name", "last_name", "locale", "timezone", "country"),
@@ -87,7 +87,7 @@ class MessageRenderer:
         context = self._context(request)
         written = self._email.render(request.message.template, context)
         mail = replace(written, html=sent(written.html))
-        counted = self._counted(mail, context, request.message)
+        counted = self._finished(mail, context, request.message)
         wire = self._posted(request, context, counted)
         return Draft(mail, written.html, counted, wire, context.links)
 
@@ -103,7 +103,7 @@ class MessageRenderer:
     def _mail(self, request: RenderRequest, address: str) -> RenderedMessage:
         context = self._context(request)
         mail = self._email.render(request.message.template, context)
-        mail = self._counted(mail, context, request.message)
+        mail = self._finished(mail, context, request.message)
         body = self._posted(request, context, mail)
         hold_mail(
             request.message.template,
@@ -140,15 +140,18 @@ class MessageRenderer:
         )
         return build_mail(envelope, mail)
 
-    def _counted(
+    def _finished(
         self, mail: RenderedEmail, context: RenderContext, message: Message
     ) -> RenderedEmail:
-        """Clicks are counted but in legal notices, whose links show plainly where they lead."""
-        if context.message_class is MessageClass.LEGAL:
-            return mail
-        of_message = partial(self._links.counted, message.contact_id, message.id)
-        plain = (context.links["privacy"],)
-        return with_counted_links(mail, self._links.own, of_message, plain)
+        """The mail as it is sent.
+
+        Clicks are counted but in legal notices, whose links show plainly where they lead.
+        """
+        if context.message_class is not MessageClass.LEGAL:
+            counted = self._links.counting(message.contact_id, message.id)
+            plain = (context.links["privacy"],)
+            mail = with_counted_links(mail, self._links.own, counted, plain)
+        return replace(mail, html=in_ascii(mail.html))
 
     def _text(self, request: RenderRequest, number: str) -> RenderedMessage:
         sms = self.drafted_text(request)

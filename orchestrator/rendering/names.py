@@ -22,8 +22,10 @@ from orchestrator.domain.expressions.vocabulary import CHECKOUT, EVENT, ITEM, OR
 MAX_EXPONENT: Final = 20
 """Decimal exponents beyond it are no price or quantity, but could fill the memory."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-"""All but tabs and the ends of lines."""
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
+)
+"""All but tabs and the ends of lines; half a surrogate pair is no character either."""
 # Kinds by themselves: an attribute of an enumeration is slow to reach.
 _NUMBER, _TIME = Kind.NUMBER, Kind.TIME
 

@@ -68,7 +68,7 @@ class Sheet:
     def dark(self) -> str:
         """Every rule that names a colour once more, in its dark colour, one line per colour."""
         rules = self._darkened()
-        media = "".join(f"{_among(names)}{{{text}}}" for text, names in rules.items())
+        media = "\n".join(f"{_among(names)}{{{text}}}" for text, names in rules.items())
         twins = (f"{_among(names, _twin(text))}{{{text}}}" for text, names in rules.items())
         return "\n".join((f"@media (prefers-color-scheme:dark){{{media}}}", *twins))
 
@@ -99,10 +99,11 @@ class Sheet:
         style = ";".join(
             f"{self.resolved(key)}:{self.resolved(value)}" for key, value in declarations.items()
         )
-        own = attributes.pop("style", "").strip('="')
-        attributes["style"] = f'="{style};{own}"' if own else f'="{style}"'
+        if own := attributes.pop("style", "").strip('="'):
+            style += f";{own}"
         rest = "".join(f" {key}{value}" for key, value in attributes.items())
-        return f"<{tag}{rest}{closing}>"
+        # On a line of its own, so that no line is too long for the wire (RFC 5322 section 2.1.1).
+        return f'<{tag}{rest}\nstyle="{style}"{closing}>'
 
 
 def _among(names: list[str], where: str = "") -> str:

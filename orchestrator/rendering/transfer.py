@@ -1,7 +1,9 @@
-"""Bodies of a message for the wire: quoted-printable or base64 (RFC 2045 section 6).
+"""Bodies of a message for the wire: as they are, quoted-printable or base64 (RFC 2045 section 6).
 
-The standard library's encoder looks at every byte by itself; a template's own lines come again
-in every mail, and of the others only a few characters need more than a copy.
+ASCII in lines that SMTP takes needs no encoding. A page in Latin script becomes ASCII by
+references (`&#228;`), which every HTML parser reads as the characters they stand for, and which
+are no longer than in quoted-printable. For what is left the standard library's encoder is slow:
+it looks at every byte by itself, though only a few characters need more than a copy.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ from binascii import b2a_base64, b2a_qp
 from functools import lru_cache
 from typing import Final
 
+MAX_LINE: Final = 998
+"""Octets of a line without its end (RFC 5322 section 2.1.1)."""
 _BASE64_ABOVE: Final = 6
 """With more than one byte in so many beyond ASCII, base64 is shorter than quoted-printable."""
+_MOST_GROWTH: Final = 10
+"""References may make a page longer by one character in so many."""
 _BASE64_LINE: Final = 76
 _BEYOND_ASCII: Final = bytes(range(128, 256))
 _CONTROL: Final = bytes([*range(32), 127])
@@ -20,16 +26,57 @@ _FULL_LINE: Final = 75  # and the `=` that continues it (RFC 2045 section 6.7, r
 _FOLDED = re.compile(rb".{1,%d}(?<!=)(?<!=.)" % _FULL_LINE)
 """As much as fits into a line without cutting through an `=3D`."""
 _BEYOND = re.compile(rb"[\x80-\xff]")
+_RAW_TEXT = re.compile(
+    r"<(?=[inpsxINPSX])(?:style\b([^<]*)|script|xmp|iframe|noembed|noframes|noscript|plaintext)",
+    re.IGNORECASE,
+)
+"""Elements in which a reference is no reference (HTML, section 13.2.5)."""
+_CHANGED_ENDS: Final = frozenset({b" ", b"\t"})
+"""At the end of a line servers may drop them (RFC 2045 section 6.7, rule 3)."""
+_CHANGED_STARTS: Final = frozenset({b"From ", b"."})
+"""Lines that some servers write as `>From`, or take for the end of the message."""
 
 
 def encoded(content: str) -> tuple[str, bytes]:
-    """The name of the shorter encoding, and the text in it: lines of at most 76, CRLF between."""
+    """The name of the shortest encoding that serves, and the text in it; CRLF between lines.
+
+    They have at most 998 bytes if nothing is encoded, else at most 76.
+    """
     if "\r" in content:
         content = content.replace("\r\n", "\n").replace("\r", "\n")
     data = content.encode("utf-8", "replace")
+    lines = data.split(b"\n")
+    if data.isascii() and _passes(data, lines):
+        return "7bit", b"\r\n".join(lines)
     if _is_foreign(data, len(content)):
-        return "base64", _base64(data.replace(b"\n", b"\r\n"))
-    return "quoted-printable", b"\r\n".join(map(_quoted, data.split(b"\n")))
+        return "base64", _base64(b"\r\n".join(lines))
+    return "quoted-printable", b"\r\n".join(map(_quoted, lines))
+
+
+def in_ascii(page: str) -> str:
+    """A page with references for the few characters beyond ASCII.
+
+    It stays as it is if they are so many that clients would get a much larger page, or stand where
+    a reference would be shown as it is written.
+    """
+    if page.isascii():
+        return page
+    for raw in _RAW_TEXT.finditer(page):
+        if raw[1] is None or not raw[1].isascii():
+            return page
+    referring = page.encode("ascii", "xmlcharrefreplace")
+    many = (len(referring) - len(page)) * _MOST_GROWTH > len(page)
+    return page if many else referring.decode()
+
+
+def _passes(data: bytes, lines: list[bytes]) -> bool:
+    """Whether every server passes the text on as it is."""
+    return (
+        b"\0" not in data
+        and max(map(len, lines)) <= MAX_LINE
+        and _CHANGED_ENDS.isdisjoint([line[-1:] for line in lines])
+        and _CHANGED_STARTS.isdisjoint([line[:5] for line in lines])
+    )
 
 
 def _is_foreign(data: bytes, characters: int) -> bool:

@@ -166,7 +166,7 @@ def colours(element: Element, mode: str, rules: Rules | None = None) -> tuple[st
 
 def _by_class(css: str, mark: str) -> dict[str, dict[str, str]]:
     rules: dict[str, dict[str, str]] = {}
-    for selectors, body in re.findall(r"([^{}]+)\{([^}]*)\}", css):
+    for selectors, body in re.findall(r"([^{}\n]+)\{([^}]*)\}", css):
         key, _, value = body.partition(":")
         assert value.endswith(" !important"), body
         for selector in selectors.split(","):

@@ -260,7 +260,8 @@ ON_THE_WIRE: dict[str, list[Callable[[Mail], Mail]]] = {
     "D4": [
         header("List-Unsubscribe", "List-Unsubscribe: =?utf-8?q?=3Chttps=3A//?="),
         header("Subject", "Subject: " + "x" * 1000),
-        lambda mail: replace(mail, wire=mail.wire + b"x" * 80 + b"\r\n"),
+        lambda mail: replace(mail, wire=mail.wire + b"x" * 999 + b"\r\n"),
+        lambda mail: replace(mail, wire=mail.wire.replace(b" 7bit\r\n", b" quoted-printable\r\n")),
     ],
     "D11": [header("List-Id", "List-Id: <ada@example.com>")],
 }

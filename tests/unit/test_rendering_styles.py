@@ -31,14 +31,17 @@ def sheet(*, rtl: bool = False) -> Sheet:
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
-        ("<p>Hi</p>", '<p class="words" style="margin:0;color:#22262b">Hi</p>'),
+        ("<p>Hi</p>", '<p class="words"\nstyle="margin:0;color:#22262b">Hi</p>'),
         (
             '<a class="button" href="{{ url }}">',
-            '<a class="button" href="{{ url }}" style="background-color:#0b5a7a;padding-left:8px">',
+            (
+                '<a class="button" href="{{ url }}"\n'
+                'style="background-color:#0b5a7a;padding-left:8px">'
+            ),
         ),
         (
             '<p style="margin:4px">',
-            '<p class="words" style="margin:0;color:#22262b;margin:4px">',
+            '<p class="words"\nstyle="margin:0;color:#22262b;margin:4px">',
         ),
         ('<p class="own">', '<p class="own">'),
         ("{% if a < b and c > d %}", "{% if a < b and c > d %}"),

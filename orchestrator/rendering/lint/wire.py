@@ -15,6 +15,7 @@ MAX_LINE: Final = 998
 """Octets of a line without its end (RFC 5322 section 2.1.1)."""
 _ENCODED_LINE: Final = 76
 """Characters of a line in quoted-printable or base64 (RFC 2045 section 6.7)."""
+_ENCODING: Final = b"\r\nContent-Transfer-Encoding: "
 _ONCE: Final = ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version")
 _MACHINE_READ: Final = (
     *("List-Unsubscribe", "List-Unsubscribe-Post", "List-Id"),
@@ -97,8 +98,10 @@ def d4(mail: Mail) -> Iterator[Remark]:
     head, _, body = mail.wire.partition(b"\r\n\r\n")
     if max(map(len, head.split(b"\r\n"))) > MAX_LINE:
         yield Remark(f"a header line has more than {MAX_LINE} bytes")
-    if max(map(len, body.split(b"\r\n"))) > _ENCODED_LINE:
-        yield Remark(f"a line of the body has more than {_ENCODED_LINE} characters")
+    for part in body.split(_ENCODING)[1:]:
+        most = MAX_LINE if part.startswith(b"7bit\r\n") else _ENCODED_LINE
+        if max(map(len, part.split(b"\r\n"))) > most:
+            yield Remark(f"a line of the body has more than {most} characters")
 
 
 def d11(mail: Mail) -> Iterator[Remark]:
