@@ -240,8 +240,10 @@ class Messages(Protocol):
         """Messages `sending` under an expired lease: nobody knows what became of them."""
         ...
 
-    def of_enrolments(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, list[Message]]:
-        """The messages of runs, oldest first."""
+    def of_enrolments(
+        self, ids: Iterable[EnrolmentId], besides: Iterable[MessageId] = ()
+    ) -> dict[EnrolmentId, list[Message]]:
+        """The messages of runs, oldest first, but for those that are known already."""
         ...
 
     def load(self, ids: Iterable[MessageId]) -> dict[MessageId, Message]:
@@ -261,8 +263,10 @@ class Messages(Protocol):
         """
         ...
 
-    def due_marketing(self, ids: Iterable[ContactId], now: datetime) -> list[Message]:
-        """The contacts' marketing messages that wait and whose time has come."""
+    def due_marketing(
+        self, ids: Iterable[ContactId], now: datetime, besides: Iterable[MessageId] = ()
+    ) -> list[Message]:
+        """The contacts' marketing messages that wait and are due, but for those known already."""
         ...
 
     def find(self, wanted: MessageFilter) -> list[Message]:

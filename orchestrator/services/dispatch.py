@@ -137,7 +137,7 @@ class Dispatching:
             return []
         people = uow.contacts.load({message.contact_id for message in messages})
         runs = uow.enrolments.load({message.enrolment_id for message in messages})
-        backdrop = read_backdrop(uow, runs.values(), people)
+        backdrop = read_backdrop(uow, runs.values(), people, known=messages)
         book = self._library.book(self._library.live())
         requests: list[RenderRequest] = []
         for message in messages:

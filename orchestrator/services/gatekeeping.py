@@ -144,6 +144,7 @@ class Gatekeeper:
                 people,
                 events,
                 lambda run: run.contact_id in waiting or run.id in afterwards,
+                messages,
             ),
             suppressed=uow.suppressions.find(addresses),
             sent=self._counted(uow, messages, now),
@@ -290,12 +291,11 @@ def _rivals(
     uow: UnitOfWork, messages: Sequence[Message], now: datetime
 ) -> dict[tuple[ContactId, Channel], list[Message]]:
     """Due marketing messages of the same people that are not in this batch."""
-    mine = {message.id for message in messages}
     people = {m.contact_id for m in messages if m.message_class is MessageClass.MARKETING}
+    mine = [message.id for message in messages]
     found: dict[tuple[ContactId, Channel], list[Message]] = defaultdict(list)
-    for other in uow.messages.due_marketing(people, now) if people else ():
-        if other.id not in mine:
-            found[other.contact_id, other.channel].append(other)
+    for other in uow.messages.due_marketing(people, now, mine) if people else ():
+        found[other.contact_id, other.channel].append(other)
     return found
 
 

@@ -36,11 +36,13 @@ class Backdrop:
         people: Mapping[ContactId, Contact],
         more: Sequence[Event],
         deciding: Callable[[Enrolment], bool] | None,
+        known: Sequence[Message],
     ) -> None:
         self._uow = uow
         self._runs = runs
         self._more = more
         self._deciding = deciding
+        self._known = known
         self.people = people
         self.counting: Callable[[ContactId, datetime], EventCounter] = partial(_counter, uow)
 
@@ -74,7 +76,13 @@ class Backdrop:
     def messages(self) -> Mapping[EnrolmentId, Sequence[Message]]:
         """The messages of the batch's runs."""
         runs = [run.id for run in self._runs]
-        return self._uow.messages.of_enrolments(runs) if runs else {}
+        if not runs:
+            return {}
+        found = self._uow.messages.of_enrolments(runs, [one.id for one in self._known])
+        for one in self._known:
+            others = found.get(one.enrolment_id)
+            found[one.enrolment_id] = sorted([*others, one], key=_by_age) if others else [one]
+        return found
 
     def names(
         self, book: FlowBook, contact: Contact, event: Event | None, now: datetime
@@ -161,13 +169,18 @@ def read_backdrop(
     people: Mapping[ContactId, Contact],
     more: Iterable[Event] = (),
     deciding: Callable[[Enrolment], bool] | None = None,
+    known: Sequence[Message] = (),
 ) -> Backdrop:
     """What decisions about these runs rest on, with `more` events.
 
     Events and purchases of runs that are not `deciding` are left out: nobody will ask for their
-    situation.
+    situation. Messages of these runs that are `known` are not read again.
     """
-    return Backdrop(uow, list(enrolments), people, list(more), deciding)
+    return Backdrop(uow, list(enrolments), people, list(more), deciding, known)
+
+
+def _by_age(message: Message) -> tuple[datetime, str]:
+    return message.created_at, message.id
 
 
 def _counter(uow: UnitOfWork, contact_id: ContactId, now: datetime) -> EventCounter:

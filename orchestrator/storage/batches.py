@@ -6,7 +6,7 @@ for one row and for a thousand, is compiled once, and never meets SQLite's limit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -39,7 +39,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from orchestrator.storage.engine import READ_ONLY
 from orchestrator.storage.json_text import json_text
-from orchestrator.storage.types import EPOCH, MICROSECOND
+from orchestrator.storage.types import UtcDateTime, microseconds
 
 Values = Mapping[str, Any]
 AnyRow = Row[*tuple[Any, ...]]
@@ -78,7 +78,8 @@ def listing(dialect: str, member: ColumnElement[Any], values: Iterable[Any]) -> 
     """Values as `listed` takes them."""
     if dialect == "postgresql":
         return list(values)
-    return json_text([_on_sqlite(member.type, value) for value in values])
+    spelt = _spelling(member.type)
+    return json_text(list(values) if spelt is None else [spelt(value) for value in values])
 
 
 def _list_type(dialect: str, member: ColumnElement[Any]) -> Any:
@@ -112,8 +113,12 @@ def recording(dialect: str, columns: Sequence[SqlColumn[Any]], rows: Iterable[Va
         return json_text(
             [{one.name: _on_postgresql(row[one.name]) for one in columns} for row in rows]
         )
+    spelt = [(one.name, _spelling(one.type)) for one in columns]
     return json_text(
-        [{one.name: _on_sqlite(one.type, row[one.name]) for one in columns} for row in rows]
+        [
+            {name: row[name] if spell is None else spell(row[name]) for name, spell in spelt}
+            for row in rows
+        ]
     )
 
 
@@ -136,12 +141,15 @@ def _on_postgresql(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _on_sqlite(kind: Any, value: Any) -> Any:
-    if isinstance(value, datetime):
-        return (value - EPOCH) // MICROSECOND
-    if isinstance(kind, Uuid) and value is not None:
-        return value.replace("-", "")
-    return value
+def _spelling(kind: Any) -> Callable[[Any], Any] | None:
+    """How values of a column's type are spelt on SQLite, inside JSON; None: as they are."""
+    if isinstance(kind, UtcDateTime):
+        return microseconds
+    return _undashed if isinstance(kind, Uuid) else None
+
+
+def _undashed(value: str | None) -> str | None:
+    return None if value is None else value.replace("-", "")
 
 
 def insert_into(connection: Connection, table: Table) -> PostgresInsert | SqliteInsert:

@@ -21,11 +21,11 @@ def json_text(value: Any) -> str:
     what nests too deep, TypeError for what JSON cannot say.
     """
     try:
-        text = _dump(value)
+        text = _encoder.encode(value)
     except (ValueError, RecursionError):
         raise MalformedPayload("a value has no form in JSON") from None
     if "\\u0000" in text or not _is_utf8(text):
-        return _dump(_clean(value))
+        return _encoder.encode(_clean(value))
     return text
 
 
@@ -39,17 +39,6 @@ def read_json(text: str | bytes) -> Any:
     return _decoder.raw_decode(text if isinstance(text, str) else text.decode())[0]
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        allow_nan=False,
-        sort_keys=True,
-        separators=(",", ":"),
-        default=_plain,
-    )
-
-
 def _plain(value: Any) -> Any:
     match value:
         case Decimal():
@@ -60,6 +49,15 @@ def _plain(value: Any) -> Any:
             return sorted(value)
         case _:
             raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_encoder: Final = json.JSONEncoder(
+    ensure_ascii=False,
+    allow_nan=False,
+    sort_keys=True,
+    separators=(",", ":"),
+    default=_plain,
+)
 
 
 def _is_utf8(text: str) -> bool:

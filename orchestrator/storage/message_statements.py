@@ -165,8 +165,9 @@ def shards(dialect: str) -> Select[Any]:
 
 @cache
 def of_enrolments(dialect: str) -> Select[Any]:
-    """The messages of runs, oldest first."""
-    return messages().where(listed(dialect, M.enrolment_id)).order_by(M.created_at, M.id)
+    """The messages of runs that are not among `besides`, oldest first."""
+    others = (listed(dialect, M.enrolment_id), ~listed(dialect, M.id, "besides"))
+    return messages().where(*others).order_by(M.created_at, M.id)
 
 
 @cache
@@ -183,9 +184,10 @@ def marketing_since(dialect: str) -> Select[Any]:
 
 @cache
 def due_marketing(dialect: str) -> Select[Any]:
-    """The contacts' marketing messages that are due `at` a moment."""
+    """The contacts' marketing messages, not among `besides`, that are due `at` a moment."""
     return messages().where(
         listed(dialect, M.contact_id),
+        ~listed(dialect, M.id, "besides"),
         DUE_MESSAGE,
         M.not_before <= bindparam("at", type_=UtcDateTime()),
         M.message_class == MessageClass.MARKETING,

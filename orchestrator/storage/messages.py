@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -30,8 +30,8 @@ from orchestrator.storage import message_statements as statements
 from orchestrator.storage.batches import (
     AnyRow,
     among,
-    insert_into,
     insert_new,
+    inserting,
     listing,
     lock_rows,
     on_postgresql,
@@ -42,6 +42,16 @@ from orchestrator.storage.tables import attempt, message
 from orchestrator.storage.tables.journeys import SENDING_MESSAGE
 
 M: Final = message.c
+_TRIED: Final = [one.name for one in fields(Attempt)]
+_ENUMS: Final = [
+    (statements.FIELDS.index(column), {member.value: member for member in kind})
+    for column, kind in (
+        (M.channel, Channel),
+        (M.message_class, MessageClass),
+        (M.state, MessageState),
+    )
+]
+"""Where a row has a word of a closed list, and its members: a look-up is cheaper than a call."""
 
 
 class SqlMessages:
@@ -144,13 +154,12 @@ class SqlMessages:
         found = self._connection.execute(statements.shards(dialect), mine)
         shards = {row.id: row.shard for row in found}
         rows = [
-            asdict(one) | {"shard": shards[one.message_id]}
+            {**{name: getattr(one, name) for name in _TRIED}, "shard": shards[one.message_id]}
             for one in attempts
             if one.message_id in shards
         ]
         if rows:
-            once = insert_into(self._connection, attempt).on_conflict_do_nothing()
-            self._connection.execute(once, rows)
+            self._connection.execute(inserting(self._connection, attempt), rows)
 
     def cancel_waiting(
         self, ids: Iterable[EnrolmentId], reason: CancelledReason, now: datetime
@@ -192,10 +201,15 @@ class SqlMessages:
         )
         return [_message(row) for row in self._connection.execute(expired)]
 
-    def of_enrolments(self, ids: Iterable[EnrolmentId]) -> dict[EnrolmentId, list[Message]]:
-        """The messages of runs, oldest first."""
+    def of_enrolments(
+        self, ids: Iterable[EnrolmentId], besides: Iterable[MessageId] = ()
+    ) -> dict[EnrolmentId, list[Message]]:
+        """The messages of runs, oldest first, but for those that are known already."""
         dialect = self._connection.dialect.name
-        mine = {"ids": listing(dialect, M.enrolment_id, ids)}
+        mine = {
+            "ids": listing(dialect, M.enrolment_id, ids),
+            "besides": listing(dialect, M.id, besides),
+        }
         found: dict[EnrolmentId, list[Message]] = defaultdict(list)
         for row in self._connection.execute(statements.of_enrolments(dialect), mine):
             found[row.enrolment_id].append(_message(row))
@@ -233,10 +247,16 @@ class SqlMessages:
             found[ContactId(row.contact_id), Channel(row.channel)].append(row.sending_at)
         return dict(found)
 
-    def due_marketing(self, ids: Iterable[ContactId], now: datetime) -> list[Message]:
-        """The contacts' marketing messages that wait and whose time has come."""
+    def due_marketing(
+        self, ids: Iterable[ContactId], now: datetime, besides: Iterable[MessageId] = ()
+    ) -> list[Message]:
+        """The contacts' marketing messages that wait and are due, but for those known already."""
         dialect = self._connection.dialect.name
-        values = {"ids": listing(dialect, M.contact_id, ids), "at": now}
+        values = {
+            "ids": listing(dialect, M.contact_id, ids),
+            "besides": listing(dialect, M.id, besides),
+            "at": now,
+        }
         return [
             _message(row)
             for row in self._connection.execute(statements.due_marketing(dialect), values)
@@ -275,11 +295,10 @@ class SqlMessages:
 
 
 def _message(row: AnyRow) -> Message:
-    values = row._asdict()
-    values["channel"] = Channel(values["channel"])
-    values["message_class"] = MessageClass(values["message_class"])
-    values["state"] = MessageState(values["state"])
-    return Message(**values)
+    values = list(row)
+    for place, known in _ENUMS:
+        values[place] = known[values[place]]
+    return Message(*values)
 
 
 def _row(new: NewMessage, now: datetime) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
         """Refuse a naive time (ValueError); a time without a zone is a mistake."""
-        return _aware if dialect.name == "postgresql" else _microseconds
+        return _aware if dialect.name == "postgresql" else microseconds
 
     def result_processor(
         self, dialect: Dialect, coltype: object
@@ -84,7 +84,8 @@ def _aware(value: datetime | None) -> datetime | None:
     return value
 
 
-def _microseconds(value: datetime | None) -> int | None:
+def microseconds(value: datetime | None) -> int | None:
+    """A moment as SQLite keeps it: since 1970. Raises ValueError for one without a zone."""
     known = _aware(value)
     return None if known is None else (known - EPOCH) // MICROSECOND
 

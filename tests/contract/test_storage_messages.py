@@ -235,6 +235,9 @@ def test_the_messages_of_runs_come_oldest_first(world: Any, database: Any) -> No
         found = unit.messages.of_enrolments([run.id, other.id])
     assert [one.id for one in found[run.id]] == [first.id, second.id]
     assert [one.id for one in found[other.id]] == [theirs.id]
+    with database.transaction() as unit:
+        rest = unit.messages.of_enrolments([run.id, other.id], besides=[first.id, theirs.id])
+    assert {key: [one.id for one in found] for key, found in rest.items()} == {run.id: [second.id]}
 
 
 def test_listings_filter_and_order(world: Any, database: Any) -> None:
