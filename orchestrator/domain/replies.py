@@ -47,13 +47,13 @@ class Reply:
 
 STOP_WORDS: Final = {
     "en": ("stop", "stop all", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke",
-           "optout", "opt out", "remove", "unsub"),
+           "optout", "opt out", "remove", "unsub", "no more"),
     "ar": ("إيقاف", "توقف", "الغاء"),
     "de": ("stopp", "abmelden", "abbestellen", "austragen", "kündigen"),
     "es": ("alto", "baja", "parar", "cancelar", "salir"),
     "fa": ("لغو", "لغو 11", "لغو11", "توقف", "خروج", "انصراف"),
     "fi": ("seis", "lopeta", "peru", "peruuta", "poista", "ei kiitos"),
-    "fr": ("arrêt", "arrêter", "arret", "arreter", "désabonner", "annuler"),
+    "fr": ("arrêt", "arrêter", "arret", "arreter", "désabonner", "annuler", "td"),
     "it": ("basta", "annulla", "cancella", "disiscrivi"),
     "nl": ("afmelden", "stoppen", "uitschrijven"),
     "pl": ("koniec", "wypisz", "rezygnuję", "anuluj", "zatrzymaj"),
@@ -77,21 +77,25 @@ STOP_PHRASES: Final = (
     r"leave me alone",
     r"wrong (number|person)",
     r"who(ever)? (is|are) (this|you) stop",
-    r"(älkää|älä) (lähettä|laita)\w*",
+    r"(älkää|älä) (enää )?(lähet|lait|viest)\w*",
     r"(en|emme) halua (näitä|tätä|viestejä|enää)",
     r"(nie chcę|proszę nie|nie) (wysyłać|wysyłajcie|wysyłaj|pisać|piszcie|więcej)",
+    r"proszę (mnie )?wypisa\w*",
     r"(не|больше не) (пишите|присылайте|отправляйте|шлите)",
     r"(دیگر|لطفا) ?(پیام|پیامک)? ?(نفرستید|ندهید|نفرست)",
 )
 """Ways to say so in a sentence; written in the form in which replies are compared."""
 
 _STEMS: Final = (
-    r"stop\w*|unsubscri\w*|opt(ed|ing)? ?out|unsub|отпиш\w*|стоп|lopeta\w*|wypisz\w*|لغو"
+    r"stop\w*|unsub\w*|opt(ed|ing)? ?out|lopet\w*|wypis\w*|لغو|نفرست\w*"
+    r"|отпис\w*|отпиш\w*|стоп|перестан\w*|прекрат\w*"
 )
-_SOFTENED: Final = (
-    r"(do not|don t|dont|doesn t|never|can t|cannot|cant|won t|didn t|non|не|nie|älä|älkää)"
-    rf" (\w+ )?({_STEMS})"
+_GOING_ON: Final = (
+    r"(do not|don t|dont|non|(?<!you )(?<!they )never) (stop(ping)?|unsubscribe)",
+    r"(älä|älkää) lopet\w*",
 )
+"""The opposite, said outright. No word stands between: "Don't text! STOP" is a wish to stop. What
+else is denied ("it doesn't stop", "I can't opt out") is no wish to go on, so it stays unclear."""
 
 
 def intent_of(reply: Reply) -> Intent:
@@ -102,13 +106,10 @@ def intent_of(reply: Reply) -> Intent:
 def intent_of_text(text: str) -> Intent:
     """What a text wants, by its words alone."""
     words = compared(text)
-    if words in _STOP:
-        return Intent.STOP
-    if words in _START:
-        return Intent.START
-    if words in _HELP:
-        return Intent.HELP
-    rest = _NOT_STOPPING.sub(" ", words)
+    for intent, known in _KEYWORDS.items():
+        if _is_one_of(known, words):
+            return intent
+    rest = _GONE_ON.sub(" ", words)
     short = len(words.split()) <= LONGEST_STOP
     if short and _STOPPING.search(rest):
         return Intent.STOP
@@ -118,7 +119,12 @@ def intent_of_text(text: str) -> Intent:
 def keyword_of(text: str) -> str | None:
     """The word that a reply is made of, if it is nothing but one of ours."""
     words = compared(text)
-    return words if words in _STOP | _START | _HELP else None
+    return words if any(_is_one_of(known, words) for known in _KEYWORDS.values()) else None
+
+
+def _is_one_of(known: frozenset[str], words: str) -> bool:
+    """Whether a text is one of these words, also with its letters apart: "S.T.O.P", "un-stop"."""
+    return words in known or words.replace(" ", "") in known
 
 
 def compared(text: str) -> str:
@@ -142,9 +148,11 @@ def _bare(text: str) -> str:
 
 
 _NO_WORD: Final = re.compile(r"[\W_]+")
-_STOP: Final = frozenset(compared(word) for words in STOP_WORDS.values() for word in words)
-_START: Final = frozenset(map(compared, START_WORDS))
-_HELP: Final = frozenset(map(compared, HELP_WORDS))
+_KEYWORDS: Final = {
+    Intent.STOP: frozenset(compared(word) for words in STOP_WORDS.values() for word in words),
+    Intent.START: frozenset(map(compared, START_WORDS)),
+    Intent.HELP: frozenset(map(compared, HELP_WORDS)),
+}
 
 
 def _pattern(*alternatives: str) -> re.Pattern[str]:
@@ -155,4 +163,4 @@ def _pattern(*alternatives: str) -> re.Pattern[str]:
 
 _STOPPING: Final = _pattern(*STOP_PHRASES)
 _STEM: Final = _pattern(_STEMS)
-_NOT_STOPPING: Final = _pattern(_SOFTENED)
+_GONE_ON: Final = _pattern(*_GOING_ON)

@@ -42,7 +42,8 @@ def test_a_word_of_the_regulators_list_stops_however_it_is_dressed(word: str, fo
             "Lopeta",
             "Rezygnuję",
         ),
-        *("KONIEC", "Stopp", "baja", "peru", "отписаться"),
+        *("KONIEC", "Stopp", "baja", "peru", "отписаться", "TD"),
+        *("S.T.O.P.", "s t o p", "No more!", "stop-all"),
     ],
 )
 def test_a_word_stops_in_any_spelling_and_language(text: str) -> None:
@@ -71,6 +72,10 @@ def test_every_word_of_the_table_stops(word: str) -> None:
         "No more texts",
         "wrong number",
         "Älkää lähettäkö enää",
+        "Älä lähetä enää",
+        "Älkää enää laittako viestejä",
+        "Proszę mnie wypisać",
+        "Don't text! STOP",
         "En halua näitä",
         "Nie chcę więcej",
         "не пишите мне",
@@ -86,8 +91,8 @@ def test_a_clear_sentence_stops(text: str) -> None:
     [
         "Please don't stop",
         "never stop sending me these",
-        "I can't stop reading it",
         "non-stop fun",
+        "Älä lopeta",
         "Yes please",
         "When is my order coming?",
         "Thank you! The book was great",
@@ -109,6 +114,17 @@ def test_other_texts_are_texts(text: str) -> None:
         "is this the bus stop",
         "How do I unsubscribe from the paper catalogue",
         "stop " + "and think about it " * 5,
+        "Please don't stop. STOP",
+        "Never mind, STOP",
+        "I didn't sign up, unsubscribe",
+        "I can't unsubscribe!",
+        "it doesn't stop",
+        "you never stop",
+        "I can't stop reading it",
+        "unsubscibe",
+        "Lopettakaa viestit",
+        "Прекратите это",
+        "پیامک نفرستید",
     ],
 )
 def test_a_text_that_speaks_of_stopping_is_unclear(text: str) -> None:
@@ -120,6 +136,7 @@ def test_a_text_that_speaks_of_stopping_is_unclear(text: str) -> None:
     [
         ("START", Intent.START),
         ("unstop.", Intent.START),
+        ("un-stop", Intent.START),
         ("Yes", Intent.TEXT),  # it may answer a question
         ("HELP", Intent.HELP),
         ("info?", Intent.HELP),
