@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -90,6 +90,8 @@ class RenderedMessage:
     body: bytes
     locale: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    valid_for: timedelta | None = None
+    """How long a provider may keep it waiting before it would come too late."""
 
 
 class Renderer(Protocol):

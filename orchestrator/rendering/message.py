@@ -164,6 +164,7 @@ class MessageRenderer:
             body=body,
             locale=sms.locale,
             details=_details(body, segments=sms.size.segments, encoding=sms.size.encoding.value),
+            valid_for=ends - request.now if (ends := request.message.expires_at) else None,
         )
 
     def _context(self, request: RenderRequest) -> RenderContext:

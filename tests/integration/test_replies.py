@@ -381,6 +381,7 @@ async def test_the_shipped_cart_journey_texts_through_twilio_until_somebody_stop
         (made,) = server.made
         # A name cannot be answered, so its text leads to a page.
         assert made["From"] == "NORTHWIND"
+        assert made["ValidityPeriod"] == "36000"  # it may be late by twelve hours
         assert f"{BASE}/u/" in made["Body"]
         assert [row.channel for row in shop.messages()] == ["email", "sms"]
         await reply(shop, "STOP")

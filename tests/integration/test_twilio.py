@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -77,6 +78,17 @@ async def test_a_text_arrives_as_it_was_rendered(server: TwilioServer) -> None:
         {"To": "+358401234567", "From": "NORTHWIND", "Body": "Northwind: hello €5 😀"}
     ]
     assert all(agent.startswith("twilio-python/") for agent in server.agents)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [(timedelta(minutes=15), "900"), (timedelta(hours=12), "36000"), (timedelta(seconds=1), "5")],
+)
+async def test_what_would_come_too_late_expires_in_the_queue_of_twilio_as_well(
+    server: TwilioServer, allowed: timedelta, said: str
+) -> None:
+    await sent(opened(server.provider_url()), replace(text(), valid_for=allowed))
+    assert server.made[0]["ValidityPeriod"] == said
 
 
 async def test_the_address_names_the_sender_where_the_brand_names_none(

@@ -41,6 +41,10 @@ TIME_LIMITS: Final = httpx.Timeout(connect=3.0, write=10.0, read=30.0, pool=1.0)
 KEPT: Final = 5.0
 """Seconds for which an unused connection is kept. A server that closes one in the very moment it
 is used again leaves a message in doubt, so this is shorter than servers' own patience."""
+SHORTEST_WAIT: Final = 5
+LONGEST_WAIT: Final = 36_000
+"""Seconds for which Twilio can be told to keep a message in its queue; the longest is its default.
+It advises against less than the shortest."""
 LAST_WORDS: Final = 0.8
 """Seconds to wait for an answer that is under way when the process is stopping."""
 
@@ -127,7 +131,7 @@ class _Line:
             environment={"": ""},  # not ours: TWILIO_EDGE there would send messages elsewhere
         ).messages
 
-    def deliver(self, form: Mapping[str, str], exchange: Exchange) -> Delivery:
+    def deliver(self, form: Mapping[str, Any], exchange: Exchange) -> Delivery:
         """Hand a message over; whatever the SDK or the connection raise becomes a value here."""
         self._connection.begin(exchange)
         problem: Exception = RuntimeError("the library made no request")
@@ -190,7 +194,7 @@ class TwilioProvider:
         for _ in range(self.connections):
             self._free.release()
 
-    async def _deliver(self, form: Mapping[str, str], exchange: Exchange) -> Delivery:
+    async def _deliver(self, form: Mapping[str, Any], exchange: Exchange) -> Delivery:
         """On a thread; when broken off, what is known of how far it had come."""
         line = self._lines.pop() if self._lines else _Line(self.account, self._trust)
         answer = _on_a_thread(lambda: line.deliver(form, exchange))
@@ -209,8 +213,10 @@ class TwilioProvider:
         self._lines.append(line)
         self._free.release()
 
-    def _form(self, message: RenderedMessage) -> dict[str, str] | Delivery:
-        form = {"to": message.envelope_to, "body": message.body.decode()}
+    def _form(self, message: RenderedMessage) -> dict[str, Any] | Delivery:
+        form: dict[str, Any] = {"to": message.envelope_to, "body": message.body.decode()}
+        if message.valid_for is not None:
+            form["validity_period"] = _wait(message.valid_for)
         if self.account.messaging_service:
             return {**form, "messaging_service_sid": self.account.messaging_service}
         sender = message.sender or self.account.sender
@@ -269,6 +275,11 @@ def _base_url(url: ProviderUrl) -> str:
     if url.host == "default":
         return HOST
     return f"https://{url.host}:{url.port}" if url.port else f"https://{url.host}"
+
+
+def _wait(allowed: timedelta) -> int:
+    """Seconds that a message may stand in Twilio's queue."""
+    return max(SHORTEST_WAIT, min(LONGEST_WAIT, int(allowed.total_seconds())))
 
 
 def _sender(text: str) -> str:

@@ -52,6 +52,7 @@ REJECTED: Final = frozenset(
         30007,  # filtered as spam
         30008,  # not delivered, nobody knows why
         30034,  # the sender is not registered for this country (10DLC)
+        30036,  # it waited in the queue for longer than it was to be of use
     }
 )
 SENDER: Final = frozenset(
