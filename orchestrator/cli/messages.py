@@ -19,6 +19,8 @@ from orchestrator.domain.messages import Message, MessageState
 from orchestrator.ports import MessageFilter, UnitOfWork
 from orchestrator.settings import load_settings
 
+WIDEST: Final = 1000
+"""Columns where no terminal sets the width."""
 COLOURS: Final = {
     MessageState.SENT: "green",
     MessageState.DELIVERED: "green",
@@ -182,4 +184,7 @@ def _print(found: Sequence[Message], people: Mapping[ContactId, Contact]) -> Non
             status,
             style=COLOURS.get(message.state, ""),
         )
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDEST  # a program that reads lines finds no address cut apart
+    console.print(table)

@@ -62,10 +62,7 @@ def preview(
     samples = [
         previews.sample(template, channel, locale=locale, contact=contact) for channel in channels
     ]
-    for sample in samples:
-        if sample.problem:
-            typer.echo(f"{sample.channel.value}: {sample.problem}", err=True)
-            raise typer.Exit(FAILED)
+    samples = _shown(samples)
     if png is not None:
         _photograph(samples, png)
         typer.echo(f"wrote {png}", err=True)
@@ -75,6 +72,17 @@ def preview(
         typer.echo(samples[0].html if form is Form.HTML else samples[0].text)
     elif png is None:
         typer.echo("\n\n".join(map(_summary, samples)))
+
+
+def _shown(samples: list[Sample]) -> list[Sample]:
+    """What there is to see. Somebody without a telephone still gets the mail; a mistake ends it."""
+    for sample in samples:
+        if sample.problem:
+            typer.echo(f"{sample.channel.value}: {sample.problem}", err=True)
+    shown = [sample for sample in samples if not sample.problem]
+    if not shown or any(sample.problem and not sample.unreachable for sample in samples):
+        raise typer.Exit(FAILED)
+    return shown
 
 
 def _wanted(there: list[Channel], form: Form | None, template: str) -> list[Channel]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from orchestrator.domain.consent import ALL_TOPICS, ConsentState, ConsentStatus
 from orchestrator.domain.contacts import Contact, OrderHistory
-from orchestrator.domain.errors import PermanentError
+from orchestrator.domain.errors import PermanentError, RecipientRejected
 from orchestrator.domain.facts import contact_names
 from orchestrator.domain.flows import Channel, CouponStep, Flow, FlowBook, SendStep
 from orchestrator.domain.identifiers import ContactId, EnrolmentId, MessageId, VersionHash
@@ -41,6 +41,8 @@ class Sample:
     html: str = ""
     text: str = ""
     problem: str = ""
+    unreachable: bool = False
+    """The problem is no mistake: this person has no address on the channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def sample_of(
     message = _message(flow, step, channel, version, now)
     try:
         made = library.renderer(version).render(RenderRequest(message, known.person, facts, now))
+    except RecipientRejected as error:
+        return Sample(channel, problem=str(error), unreachable=True)
     except PermanentError as error:
         return Sample(channel, problem=str(error))
     if channel is not Channel.EMAIL:

@@ -120,5 +120,10 @@ async def test_a_real_persons_basket_is_shown(
     code, said = preview("cart/reminder", "--format", "text", "--contact", "ada@example.com")
     assert code == 0, said
     assert "The Real Thing" in said
+    code, said = preview("cart/reminder", "--contact", "ada@example.com")
+    assert (code, "The Real Thing" in said) == (0, True), said  # she has no telephone
+    assert "sms: no address for sms" in said
+    code, _ = preview("cart/reminder", "--format", "sms", "--contact", "ada@example.com")
+    assert code == 1
     _, said = preview("cart/reminder", "--contact", "nobody@example.com")
     assert "nobody is known as nobody@example.com" in said
