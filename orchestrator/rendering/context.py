@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from gettext import NullTranslations
 from typing import Any, Final, assert_never
+from urllib.parse import quote
 
 from orchestrator.domain.expressions.shapes import Record
 from orchestrator.domain.expressions.vocabulary import ATTRIBUTE_KINDS, contact
@@ -148,6 +149,21 @@ def is_web_link(url: object) -> bool:
     return isinstance(url, str) and bool(_WEB_LINK.fullmatch(url))
 
 
+def with_query(url: object, name: str, value: object) -> str:
+    """The web address with `name=value` in its query, in place of an earlier one of that name.
+
+    What else stands in the query, and the fragment, stay as they are (RFC 3986 section 3.4).
+    Raises ValueError for what is no web address: mailto and tel take no answer.
+    """
+    address, mark, fragment = web_link(url).partition("#")
+    if not address.startswith("http"):
+        raise ValueError(f"{url!s:.80} is no https address: it cannot carry an answer")
+    place, _, query = address.partition("?")
+    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != name]
+    answer = f"{quote(name, safe='')}={quote(str(value), safe='')}"
+    return f"{place}?{'&'.join([*kept, answer])}{mark}{fragment}"
+
+
 def filters(brand: Brand, locale: str) -> dict[str, Callable[..., Any]]:
     """What a template may do to a value, in one language."""
 
@@ -160,6 +176,7 @@ def filters(brand: Brand, locale: str) -> dict[str, Callable[..., Any]]:
         "date": partial(formats.day, locale=locale),
         "web_link": web_link,
         "is_web_link": is_web_link,
+        "with_query": with_query,
         "contact_link": lambda way: way if is_web_link(way) else f"mailto:{way}",
         "initial": lambda name: (str(name or "").strip()[:1] or "·").upper(),
     }

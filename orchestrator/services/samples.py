@@ -126,8 +126,15 @@ def _names(book: FlowBook, person: Contact, now: datetime) -> Mapping[str, Any]:
         )
         for channel in Channel
     ]
+    shop = book.brand.url.rstrip("/")
     items = [
-        {"id": f"sample-{number}", "name": name, "quantity": quantity, "price": price}
+        {
+            "id": f"sample-{number}",
+            "name": name,
+            "quantity": quantity,
+            "price": price,
+            "url": f"{shop}/sample-{number}",
+        }
         for number, (name, quantity, price) in enumerate(_ITEMS, start=1)
     ]
     basket = {

@@ -1,7 +1,7 @@
 // Looks at pages as a browser shows them: what a checker nobody here wrote says of them, and what
 // was measured. Reads a list of pages from standard input, writes a list of findings as JSON.
 //
-// A page: {name, html, width, dark, axe, text}. `text` is the factor by which text is enlarged.
+// A page: {name, html, width, dark, axe, off, sizes}. `sizes` selects what is to be measured.
 
 import { readFileSync } from "node:fs";
 import { chromium as driver } from "playwright-core";
@@ -16,18 +16,20 @@ async function installed() {
   return { executablePath: await carried.executablePath(), args: ["--no-sandbox"] };
 }
 
-function measure() {
+function measure(selected) {
   const shown = getComputedStyle(document.body);
   const small = [...document.querySelectorAll("a, button, input:not([type=hidden])")]
     .filter((one) => getComputedStyle(one).display !== "inline")
     .map((one) => [one.textContent.trim() || one.name, one.getBoundingClientRect()])
     .filter(([, box]) => box.width && (box.width < 24 || box.height < 24))
     .map(([words]) => words);
+  const size = (one) => [one.getBoundingClientRect()].map((box) => [box.width, box.height])[0];
   return {
     scrollWidth: document.documentElement.scrollWidth,
     background: shown.backgroundColor,
     heading: document.querySelector("h1")?.textContent.trim() ?? "",
     small,
+    sizes: selected ? [...document.querySelectorAll(selected)].map(size) : [],
   };
 }
 
@@ -41,7 +43,7 @@ async function look(context, page) {
   });
   await tab.setContent(page.html, { waitUntil: "domcontentloaded" });
   const found = { name: page.name, width: page.width, dark: page.dark, asked };
-  Object.assign(found, await tab.evaluate(measure));
+  Object.assign(found, await tab.evaluate(measure, page.sizes));
   if (page.axe) {
     await tab.evaluate(AXE);
     const { violations } = await tab.evaluate((off) => {

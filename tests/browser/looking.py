@@ -28,7 +28,7 @@ NOT_FOR_MAIL: Final = ("region", "landmark-one-main", "landmark-unique", "page-h
 
 @dataclass(frozen=True)
 class Page:
-    """A page to look at."""
+    """A page to look at; `sizes` selects elements whose width and height are to be measured."""
 
     name: str
     html: str
@@ -36,6 +36,7 @@ class Page:
     dark: bool = False
     axe: bool = True
     off: Sequence[str] = field(default=())
+    sizes: str = ""
 
 
 def look(pages: Sequence[Page]) -> list[dict[str, Any]]:

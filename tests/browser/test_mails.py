@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -9,12 +10,25 @@ from pathlib import Path
 import pytest
 
 from orchestrator.bootstrap.previews import Previews
-from orchestrator.domain.flows import Channel
+from orchestrator.domain.flows import Channel, Logo, MessageClass
+from orchestrator.rendering.context import RenderContext
+from orchestrator.rendering.email import EmailRenderer
 from orchestrator.rendering.locales import Catalogues
-from orchestrator.rendering.templates import load_folder, template_files
+from orchestrator.rendering.templates import built_in, load_folder, template_files
 from tests.browser.looking import DESKTOP, NOT_FOR_MAIL, PHONE, SMALLEST, Page, complaints, look
+from tests.unit.gallery import GALLERY
+from tests.unit.lint_shop import book
 
 ROOT = Path(__file__).parents[2]
+WAYS = {
+    name: f"https://mail.northwind.example/{name}/token"
+    for name in ("unsubscribe", "preferences", "confirm", "view", "privacy")
+}
+CART = {
+    "items": [{"name": "Tea", "quantity": 2, "price": "14.50", "url": "https://x.example/tea"}],
+    "total": "29",
+    "occurred_at": "2026-11-20T10:00:00+00:00",
+}
 
 
 @cache
@@ -41,6 +55,35 @@ def test_axe_finds_nothing_in_any_mail_in_light_and_dark() -> None:
     found = look(pages((PHONE, False), (PHONE, True)))
     assert len(found) == 2 * len(mails())
     assert not complaints(found)
+
+
+@cache
+def gallery(locale: str) -> str:
+    """The mail with every component, as it is in a language."""
+    files = {**built_in(), f"email/all/gallery.{locale}.html": GALLERY}
+    context = RenderContext(MessageClass.MARKETING, WAYS, locale=locale, event=CART)
+    files["email/all/gallery.html"] = GALLERY
+    cdn = "https://cdn.northwind.example"
+    brand = replace(book().brand, logo=Logo(f"{cdn}/logo.png", f"{cdn}/logo-dark.png"))
+    return EmailRenderer(files, brand).render("all/gallery", context).html
+
+
+def test_every_component_can_be_read_and_hit_from_the_smallest_screen_on() -> None:
+    looks = product(("en", "fa"), (SMALLEST, PHONE, DESKTOP), (False, True))
+    found = look(
+        [
+            Page(f"gallery {locale}", gallery(locale), width, dark, off=NOT_FOR_MAIL)
+            for locale, width, dark in looks
+        ]
+    )
+    assert len(found) == 12
+    assert not complaints(found)
+
+
+def test_answers_and_stars_are_easy_to_hit_on_the_smallest_screen() -> None:
+    (found,) = look([Page("gallery", gallery("en"), SMALLEST, axe=False, sizes=".star,.answer")])
+    assert len(found["sizes"]) == 8
+    assert all(min(size) >= 44 for size in found["sizes"]), found["sizes"]
 
 
 def test_dark_mode_reaches_every_mail() -> None:

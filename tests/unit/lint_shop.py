@@ -12,37 +12,9 @@ from orchestrator.flowfile import load_file
 from orchestrator.rendering.lint.fixtures import Sent
 from orchestrator.rendering.lint.matrix import Matrix
 from orchestrator.rendering.templates import load_folder
+from tests.unit.gallery import GALLERY
 
 ROOT = Path(__file__).parents[2]
-GALLERY = """{% extends "shell.html" %}
-{% block subject %}Every component{% endblock %}
-{% block preheader %}One of each, so that the rules can be looked up in it.{% endblock %}
-{% block content %}
-{% set cdn = "https://cdn.northwind.example/" %}
-{{ heading("Every component") }}
-<p>Plain words with <a href="{{ links.preferences }}">your choice</a> in them.</p>
-{{ text("TEXT-WORDS") }}
-{{ button("BUTTON-WORDS", brand.url ~ "/button") }}
-{{ quiet_link("QUIET-WORDS", brand.url ~ "/quiet") }}
-{{ product_list(event.items, currency=event.currency, total=event.total, promo=true) }}
-{{ heading("LEVEL-TWO", level=2) }}
-{{ heading("LEVEL-THREE", level=3) }}
-{{ order_table(event.items, currency=event.currency, total=event.total) }}
-{{ facts([["FACT-NAME", "FACT-WORDS"]]) }}
-{% call columns() %}
-{% call column() %}
-{{ card("CARD-ONE", "CARD-WORDS", "CARD-LINK", brand.url ~ "/card", cdn ~ "card.png") }}
-{% endcall %}
-{% call column() %}{{ card("CARD-TWO", "CARD-MORE") }}{% endcall %}
-{% endcall %}
-{{ coupon("COUPON-CODE", "COUPON-WORDS", until=event.occurred_at) }}
-{{ quote("QUOTE-WORDS", "QUOTE-WHO") }}
-{{ image(cdn ~ "day.png", "IMAGE-ALT", brand.url ~ "/image", dark=cdn ~ "night.png") }}
-{% call note() %}NOTE-<strong>WORDS</strong>{% endcall %}
-{{ legal_notice(brand.privacy) }}
-{{ divider() }}
-{% endblock %}
-"""
 CART = """{% extends "shell.html" %}
 
 {% block subject %}Your basket is still here{% endblock %}

@@ -58,6 +58,12 @@ class Element:
         return " ".join("".join(parts).split())
 
     @property
+    def group(self) -> str:
+        """The label of the group it belongs to; none is empty."""
+        groups = (one for one in self.lineage if one.attributes.get("role") == "group")
+        return next((one.attributes["aria-label"] for one in groups), "")
+
+    @property
     def hidden(self) -> bool:
         return any(one.style.get("display") == "none" for one in self.lineage)
 

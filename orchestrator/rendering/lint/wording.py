@@ -92,9 +92,13 @@ def a10(mail: Mail) -> Iterator[Remark]:
 
 
 def a11(mail: Mail) -> Iterator[Remark]:
-    """Its name says where it leads, and the same name leads to the same place."""
+    """Its name says where it leads, and the same name leads to the same place.
+
+    The label of a group around it is part of its name: "4 stars out of 5" of which book is heard
+    with the group (WCAG 2.4.4, the context that programs can determine).
+    """
     vague = frozenset(words_of(VAGUE, mail.language))
-    places: dict[str, set[str]] = defaultdict(set)
+    places: dict[tuple[str, str], set[str]] = defaultdict(set)
     for link in mail.page.links:
         name = link.words.casefold().strip(" .:!»→>\u203a")
         if name in vague:
@@ -105,13 +109,20 @@ def a11(mail: Mail) -> Iterator[Remark]:
                 (f">{link.words}<", f'"{link.words}"'),
             )
         elif name:
-            places[name].add(link.attributes["href"])
-            if len(places[name]) == 2 and mail.facts == TYPICAL:  # noqa: PLR2004  # told once
+            there = places[_group(link), name]
+            there.add(link.attributes["href"])
+            if len(there) == 2 and mail.facts == TYPICAL:  # noqa: PLR2004  # told once
                 yield Remark(
                     f'two links are called "{link.words}" and lead to different places',
                     "give each a name of its own",
                     link,
                 )
+
+
+def _group(link: Element) -> str:
+    """The label of the group that a link belongs to."""
+    around = (one for one in link.lineage if one.attributes.get("role") == "group")
+    return next((one.attributes.get("aria-label", "") for one in around), "").casefold().strip()
 
 
 def a19(mail: Mail) -> Iterator[Remark]:
