@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Final
 
 from orchestrator.domain.durations import LONGEST, Duration, parse_duration
-from orchestrator.domain.events import EVENT_FIELDS
+from orchestrator.domain.events import CANONICAL_TYPES, EVENT_FIELDS
 from orchestrator.flowfile.journey_people import Local, LocalMoment
 from orchestrator.flowfile.plain_values import AnyFields, Given
 from orchestrator.flowfile.shapes import Choice, JsonSchema, Shape, T_co, read_scalar, write
@@ -27,6 +28,8 @@ from orchestrator.flowfile.texts import NAME
 from orchestrator.flowfile.triggers import Document, EventType
 
 _COMPANIONS: Final = frozenset({"at", "data"})
+_KNOWN: Final = (*EVENT_FIELDS, "contact", "step", "id", "occurred_at")
+_ALIKE: Final = 0.8
 _FIELDS: Final = AnyFields("the fields of an event", "{total: 40}")
 
 
@@ -71,6 +74,16 @@ class When(Shape["Duration | Local"]):
     def schema(self) -> JsonSchema:
         """Text."""
         return {"type": "string", "examples": ["30 minutes", "1 calendar day at 10:00"]}
+
+
+def _doubt_names(node: Node, log: Log) -> None:
+    """Any field goes, so one that nearly is a known one is told: nothing would be read from it."""
+    for entry in node.entries if isinstance(node, Mapping) else ():
+        name = entry.key.text
+        close = () if name in _KNOWN else get_close_matches(name, _KNOWN, n=1, cutoff=_ALIKE)
+        if close:
+            message = f'"{name}" is no known field, so one of your own'
+            log.doubt("name", entry.key, message, f'did you mean "{close[0]}"?')
 
 
 def _sum_of(text: str) -> Duration | None:
@@ -151,6 +164,8 @@ class OccurrenceShape(Shape[Occurrence]):
                 return Occurrence(at, node, entered=flow, given=found)
             case _:
                 name = EventType().read(entry.key, log)
+                if name in CANONICAL_TYPES:
+                    _doubt_names(entry.value, log)
                 found = _FIELDS.read(entry.value, log)
                 if name is None or found is None:
                     return None

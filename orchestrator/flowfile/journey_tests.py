@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from orchestrator.domain.durations import Duration
 from orchestrator.domain.findings import Finding
-from orchestrator.domain.flows import Channel, FlowBook
+from orchestrator.domain.flows import Channel, FlowBook, SendStep
 from orchestrator.domain.hearing import ENGAGEMENT
 from orchestrator.domain.journey_tests import (
     SENT,
@@ -53,7 +53,7 @@ _TEMPLATE: Final = Word(
 
 AT: Final = Field("at", When(), "From the start; one minute off is right.", "1 hour", required=True)
 CHANNEL: Final = Field("channel", Choice("channel", Channel), "By what.", "email", required=True)
-TEMPLATE: Final = Field("template", _TEMPLATE, "Which.", "cart/reminder", required=True)
+TEMPLATE: Final = Field("template", At(_TEMPLATE), "Which.", "cart/reminder", required=True)
 NOT_SENT: Final = Field(
     "not_sent", Choice("reason", NotSentReason), "Why it does not go out.", "no_consent"
 )
@@ -278,14 +278,26 @@ class _Compiler:
             flow = self._flow(one.get(OF_FLOW))
             if at is None or channel is None or template is None:
                 continue
+            self._check_template(template)
             yield Told(
                 at=self._moment(at, start, zone),
                 channel=channel,
-                template=template,
+                template=template.value,
                 outcome=reason.value if reason else SENT,
                 flow=flow,
                 step=one.get(OF_STEP),
             )
+
+    def _check_template(self, template: Placed[str]) -> None:
+        """The test fails by itself; this tells why."""
+        flows = self._book.flows.values()
+        sent = {
+            step.template for flow in flows for step in flow.steps if isinstance(step, SendStep)
+        }
+        if template.value not in sent:
+            span = Span(template.node.start, template.node.end)
+            message = f'no step sends "{template.value}"'
+            self._log.doubt("name", span, message, nearest(template.value, sorted(sent)))
 
     def _moment(self, at: Duration | Local, start: datetime, zone: tzinfo) -> datetime:
         if isinstance(at, Duration):

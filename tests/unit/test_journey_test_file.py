@@ -235,6 +235,11 @@ def test_expected_messages_name_what_was_refused_by_its_reason() -> None:
             "4:14: nothing says who the contact is; add email: ada@example.com",
         ),
         ("2026-11-20", "1926-11-20", "5:12: a test starts between 2001 and 2100"),
+        (
+            "expect: []",
+            "expect: {at: 1 hour, channel: email, template: cart/remindr}",
+            '9:52: no step sends "cart/remindr"; did you mean "cart/reminder"?',
+        ),
     ],
 )
 def test_every_mistake_is_told_with_its_place_and_remedy(old: str, new: str, said: str) -> None:
@@ -265,6 +270,10 @@ def test_every_mistake_is_told_with_its_place_and_remedy(old: str, new: str, sai
         ("{at: 1 hour, order.placed: {}, data: {}}", '7:40: "data" goes with trigger'),
         ("{at: 2026-11-19 10:00, order.placed: {}}", "7:9: this is before the test starts"),
         ("order.placed", '7:9: an event is wanted here, not "order.placed"'),
+        (
+            "{at: 1 hour, order.placed: {totl: 1, colour: red}}",
+            '7:37: "totl" is no known field, so one of your own; did you mean "total"?',
+        ),
         ("{at: 1 hour, placed: {}}", '7:22: "placed" is no event, which has a dot'),
         ("{at: 1 hour, order.placed: [1]}", "7:36: the fields of an event are wanted here"),
     ],
@@ -273,6 +282,10 @@ def test_every_mistake_in_an_event_is_told(event: str, said: str) -> None:
     assert [one for one in told(with_events(event)) if one.startswith(said)], told(
         with_events(event)
     )
+
+
+def test_an_event_of_ones_own_has_fields_of_its_own() -> None:
+    assert told(with_events("{at: 1 hour, quiz.done: {scores: [1], totl: 2}}")) == []
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
