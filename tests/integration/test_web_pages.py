@@ -231,6 +231,7 @@ async def test_a_person_shows_consent_first_and_then_what_happened(
     assert "Allowed by consent record" in text
     assert "Notebook · 40" in text
     assert "Stands at step 4, goes on in 1 day" in text
+    assert "Times are the shop's, Europe/Helsinki." in text
 
 
 async def test_messages_tell_their_reasons_and_are_chosen_by_state(

@@ -62,6 +62,7 @@ class PeoplePages:
             facts=facts_of(story.view.contact, visit),
             consents=consents_of(story.view, visit),
             days=timeline(story, visit, self._outbox),
+            zone=str(visit.zone),
             cut=story.more_events,
         )
 
