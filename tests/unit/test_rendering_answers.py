@@ -211,6 +211,8 @@ def test_an_answer_that_leads_nowhere_is_an_error_with_its_line(call: str) -> No
         ("4.4", "★★★★☆", "4 stars out of 5"),
         ("1", "★☆☆☆☆", "1 star out of 5"),
         ("0", "☆☆☆☆☆", "0 stars out of 5"),
+        ("-1", "☆☆☆☆☆", "0 stars out of 5"),
+        ("9", "★★★★★", "5 stars out of 5"),
     ],
 )
 def test_a_review_shows_and_tells_its_stars(stars: str, shown: str, label: str) -> None:
