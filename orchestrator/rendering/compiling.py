@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import markupsafe
-from jinja2 import TemplateError, TemplateSyntaxError, nodes
-from jinja2.compiler import CodeGenerator
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2.compiler import CodeGenerator, optimizeconst
 from jinja2.nodes import EvalContext, Impossible, args_as_const
+from jinja2.runtime import Macro, markup_join
+from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
+from orchestrator.rendering.limits import step
 from orchestrator.rendering.locales import pieces, placeholders
-from orchestrator.rendering.names import NoFacts, NoList
+from orchestrator.rendering.names import Facts, NoFacts, NoList
 
 if TYPE_CHECKING:
     from jinja2.compiler import Frame
@@ -33,9 +37,11 @@ _SCALARS: Final = frozenset({str, int, bool, Markup, type(None)})
 
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Embeddings, overrides and isolates (Unicode annex 9); the joiners and marks are spelling."""
+_straight: Callable[[str], str] = lru_cache(maxsize=1024)(partial(_TURNING.sub, ""))
 
 # `escape` wraps each text in `Markup`, which costs ten times the escaping and is not needed here.
 _quick_escape: Callable[[str], str] = getattr(markupsafe, "_escape_inner", escape)
+_as_markup: Callable[[str], Markup] = partial(str.__new__, Markup)
 
 
 def shown(value: Any) -> str:
@@ -46,7 +52,7 @@ def shown(value: Any) -> str:
     """
     kind = type(value)
     if kind is str:
-        return _quick_escape(value if value.isascii() else _TURNING.sub("", value))
+        return _quick_escape(value if value.isascii() else _straight(value))
     if kind is Markup:
         return value  # type: ignore[no-any-return]
     return "" if kind in NOTHING else escape(value)
@@ -57,8 +63,43 @@ def finalized(value: Any) -> Any:
     return "" if type(value) in NOTHING else value
 
 
+def concatenated(values: tuple[Any, ...]) -> str:
+    """What `~` makes in HTML: texts side by side, markup if one of them is."""
+    for value in values:
+        if type(value) is not str:
+            return markup_join(values)
+    return "".join(values)
+
+
 class Generator(CodeGenerator):
-    """Jinja2's, but for values printed into HTML: `environment.shown(value)`."""
+    """Jinja2's, but for what HTML templates do most: print values, and fields of known facts.
+
+    `{{ event.total }}` calls `shown`, and the sandbox only where there is no such field.
+    """
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:  # noqa: N802  # named after the node
+        names = ", ".join(one.__name__ for one in (shown, concatenated, Facts))
+        self.writeline(f"from {__name__} import {names}")
+        super().visit_Template(node, frame)
+
+    @optimizeconst
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:  # noqa: N802
+        of, found = self.temporary_identifier(), self.temporary_identifier()
+        self.write(f"({found} if type({of} := ")
+        self.visit(node.node, frame)
+        self.write(f") is Facts and ({found} := {of}.get({node.attr!r}, missing)) is not missing ")
+        self.write(f"else environment.getattr({of}, {node.attr!r}))")
+
+    @optimizeconst
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
+        if not _plainly_escaped(frame):
+            super().visit_Concat(node, frame)
+            return
+        self.write("concatenated((")
+        for one in node.nodes:
+            self.visit(one, frame)
+            self.write(", ")
+        self.write("))")
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
         if isinstance(node, nodes.TemplateData) or not _plainly_escaped(frame):
@@ -67,7 +108,7 @@ class Generator(CodeGenerator):
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         if _plainly_escaped(frame):
-            self.write("environment.shown(")
+            self.write("shown(")
         else:
             super()._output_child_pre(node, frame, finalize)
 
@@ -96,13 +137,13 @@ class Settling(NodeTransformer):
         evaluation: EvalContext,
         constants: Mapping[str, Any],
         settled: Mapping[str, Callable[..., Any]],
-        components: Mapping[str, Callable[..., Any]],
+        components: Mapping[str, Macro],
         translated: Callable[[str], str],
     ) -> None:
         self._translated = translated
         self._evaluation = evaluation
         self._constants = constants
-        self._settled = {**components, **settled}
+        self._settled: Mapping[str, Callable[..., Any]] = {**components, **settled}
         self._components = components
         self._own: frozenset[str] = frozenset()
 
@@ -178,14 +219,18 @@ class Settling(NodeTransformer):
         return text.value if isinstance(text, nodes.Const) and text.value else None
 
     def _direct(self, node: nodes.Call, name: str) -> nodes.Node:
-        """A component as a filter of its first argument, which Jinja2 calls without a detour."""
-        if name not in self._components or not node.args:
+        """A component as a filter of its arguments, which Jinja2 calls without a detour."""
+        if name not in self._components or node.dyn_args or node.dyn_kwargs:
             return node
-        first, *others = node.args
-        more = (others, node.kwargs, node.dyn_args, node.dyn_kwargs)
-        return nodes.Filter(
-            first, as_filter(name), *more, lineno=node.lineno, environment=node.environment
-        )
+        where = {"lineno": node.lineno, "environment": node.environment}
+        names = self._components[name].arguments
+        given = dict(zip(names, node.args, strict=False))
+        given |= {pair.key: pair.value for pair in node.kwargs}
+        fits = len(given) == len(node.args) + len(node.kwargs) and given.keys() <= {*names}
+        if not fits or not names:
+            return node  # rendering will tell
+        first, *others = [given.get(one) or nodes.Const(missing, **where) for one in names]
+        return nodes.Filter(first, as_filter(name), others, [], None, None, **where)
 
     def _constant(self, node: nodes.Name | nodes.Getattr) -> nodes.Node:
         value = self._value(node)
@@ -210,6 +255,28 @@ _SPOKEN: Final = frozenset({"_", "gettext"})
 def as_filter(component: str) -> str:
     """The name under which a component is a filter; no template can write it."""
     return f"component {component}"
+
+
+def direct(macro: Macro) -> Callable[..., Markup]:
+    """A component that takes all its arguments in their order, `missing` for those not given.
+
+    It spares what Jinja2 does to sort out arguments, which is known when a template is compiled.
+    Each call counts like any other.
+    """
+    render = macro._func  # noqa: SLF001  # what Jinja2's own call ends in
+    unsaid: list[Any] = []
+    if macro.caller and not macro.explicit_caller:
+        unsaid.append(StrictUndefined("No caller defined", name="caller"))
+    if macro.catch_kwargs:
+        unsaid.append({})
+    if macro.catch_varargs:
+        unsaid.append(())
+
+    def component(*arguments: Any) -> Markup:
+        step()
+        return _as_markup(render(*arguments, *unsaid))
+
+    return component
 
 
 def _bound(tree: nodes.Template) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from gettext import NullTranslations
 from typing import Any, Final, assert_never
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from orchestrator.domain.expressions.vocabulary import ATTRIBUTE_KINDS, contact
 from orchestrator.domain.flows import AttributeType, Brand, LocalText, MessageClass, Topic
 from orchestrator.rendering import formats
 from orchestrator.rendering.locales import Catalogues, closest, filled
-from orchestrator.rendering.names import BRAND, OUTPUT, ROOTS, Facts, shaped
+from orchestrator.rendering.names import BRAND, OUTPUT, ROOTS, Facts, shaped, shaper
 
 _WEB_LINK: Final = re.compile(
     r"(?:https://|http://(?:127\.0\.0\.1|localhost)[:/]|mailto:|tel:)[^\s<>\"]+"
@@ -66,7 +66,8 @@ class Vocabulary:
         # Consent differs by topic, and a template needs no more than to look.
         fields = {**declared.fields, "consent": OUTPUT}
         self._roots: Mapping[str, Record] = {**ROOTS, "contact": Record("contact", fields)}
-        self._absent = {name: shaped(None, record) for name, record in self._roots.items()}
+        self._shapers = {name: shaper(record) for name, record in self._roots.items()}
+        self._texts: dict[tuple[str, str | None, str], dict[str, str | None]] = {}
 
     @property
     def shapes(self) -> dict[str, Record]:
@@ -80,9 +81,7 @@ class Vocabulary:
 
         With `used`, names that are not in it are left empty: nobody will look.
         """
-        known: dict[str, Any] = {
-            name: shaped(output, OUTPUT) for name, output in context.outputs.items()
-        }
+        known: dict[str, Any] = {name: _output(output) for name, output in context.outputs.items()}
         given = {
             "contact": context.contact,
             "event": context.event,
@@ -91,14 +90,23 @@ class Vocabulary:
             "item": context.item,
             "links": context.links,
         }
-        for name, record in self._roots.items():
-            wanted = given[name] and (used is None or name in used)
-            known[name] = shaped(given[name], record) if wanted else self._absent[name]
-        topic = self._topics.get(context.topic or "")
-        title = self._spoken(topic.title, locale) if topic else None
-        reason = self._reason(context.message_class, title, locale)
-        texts = {"topic": title, "reason": reason, "sender": context.sender}
-        return {**known, **texts, "class": context.message_class.value}
+        for name, shape in self._shapers.items():
+            known[name] = shape(given[name] if used is None or name in used else None)
+        known.update(self._said(context.message_class, context.topic, locale))
+        known["sender"] = context.sender
+        return known
+
+    def _said(
+        self, message_class: MessageClass, named: str | None, locale: str
+    ) -> dict[str, str | None]:
+        """What is the same for all messages of a class and topic in a language."""
+        key = (message_class.value, named, locale)
+        if key not in self._texts:
+            topic = self._topics.get(named or "")
+            title = self._spoken(topic.title, locale) if topic else None
+            reason = self._reason(message_class, title, locale)
+            self._texts[key] = {"topic": title, "reason": reason, "class": message_class.value}
+        return self._texts[key]
 
     def _spoken(self, text: LocalText, locale: str) -> str | None:
         """The text if it is said in the language: no sentence is half in another."""
@@ -137,6 +145,9 @@ class Vocabulary:
         return shaped(values, BRAND)
 
 
+_output: Final = shaper(OUTPUT)
+
+
 def web_link(url: object) -> str:
     """The address, if it is one that a mail may link to; raises ValueError otherwise."""
     if not is_web_link(url):
@@ -146,7 +157,13 @@ def web_link(url: object) -> str:
 
 def is_web_link(url: object) -> bool:
     """Whether a mail may link to it: https, mailto and tel, and http on this machine."""
-    return isinstance(url, str) and bool(_WEB_LINK.fullmatch(url))
+    return isinstance(url, str) and _leads_to_the_web(url)
+
+
+@lru_cache(maxsize=1024)
+def _leads_to_the_web(url: str) -> bool:
+    """One address is asked about several times in a mail."""
+    return _WEB_LINK.fullmatch(url) is not None
 
 
 def with_query(url: object, name: str, value: object) -> str:

@@ -13,7 +13,7 @@ LONGEST: Final = 1200
 """Characters of an address that is still led through us: its token has to fit into a URL."""
 
 # It begins with letters, which a search skips to; with a look behind it every place is tried.
-_HREF: Final = re.compile(r'(<a [^>]*?\bhref=")(https?://[^"]+)(?=")')
+_HREF: Final = re.compile(r'(<a [^>h]*+(?:h(?!ref=")[^>h]*+)*+\bhref=")(https?://[^"]++)(?=")')
 _SPLIT: Final = 3
 """What `_HREF.split` yields for each link: the text before it, its tag and its address."""
 _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+")
@@ -22,7 +22,7 @@ _IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+")
 def with_counted_links(
     mail: RenderedEmail, own: str, counted: Callable[[str], str], plain: Collection[str | None] = ()
 ) -> RenderedEmail:
-    """The mail with `counted(url)` for every web link, the same in both parts.
+    """The mail with `own` and the path `counted(url)` for every web link, the same in both parts.
 
     Addresses below `own` (unsubscribing, preferences, ...) stay, for nobody's way out is
     counted, and so do those of `plain`. In the plain part only the HTML's links are counted: any
@@ -30,6 +30,7 @@ def with_counted_links(
     """
     pieces = _HREF.split(mail.html)
     addresses = pieces[2::_SPLIT]
+    written_own = escape(own)
     known: dict[str, str] = {}
     written: dict[str, str] = {}
     for address in dict.fromkeys(addresses):
@@ -37,8 +38,9 @@ def with_counted_links(
         if url.startswith(own) or url in plain or len(url) > LONGEST:
             written[address] = address
         else:
-            known[url] = counted(url)
-            written[address] = escape(known[url])
+            path = counted(url)
+            known[url] = own + path
+            written[address] = written_own + path
     pieces[2::_SPLIT] = map(written.__getitem__, addresses)
     text = _IN_TEXT.sub(lambda found: known.get(found[0], found[0]), mail.text)
     return RenderedEmail(mail.subject, mail.preheader, "".join(pieces), text, mail.locale)

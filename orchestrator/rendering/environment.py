@@ -62,6 +62,8 @@ _ARITHMETIC: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "%": operator.mod,
 }
 
+_JINJAS_OWN: Final = ("_block_vars", "_loop_vars")
+"""What compiled code hands to whatever it calls, for those that want its variables."""
 _RECORDS: Final = frozenset({Facts, dict})
 """What a template may ask for a field at once; `dict` is what it writes as `{...}` itself."""
 
@@ -93,7 +95,6 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"**", "*", "+", "%"})
     code_generator_class = compiling.Generator
-    shown = staticmethod(compiling.shown)
 
     def __init__(
         self,
@@ -120,7 +121,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self._escaping = escaping
         self._settled = settled
         self._constants = {**(names or {}), **(baked or {})}
-        self._components: Mapping[str, Callable[..., Any]] = {}
+        self._components: Mapping[str, Macro] = {}
         self._mentioned: dict[str, tuple[set[str], set[str | None]]] = {}
         self._spoken = spoken or NullTranslations()
         self._in_place = lru_cache(maxsize=1024)(lambda text: settled([text])[0])
@@ -136,14 +137,14 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self.newstyle_gettext = True
 
     def use(self, name: str) -> None:
-        """Make the macros of a template, which needs no facts, known to all others."""
+        """Make the macros of a template of HTML, which needs no facts, known to all others."""
         with _crossing(name):
             module = self.get_template(name).module
         macros = {key: value for key, value in vars(module).items() if isinstance(value, Macro)}
         self.globals.update(macros)
         self._components = macros
         for key, macro in macros.items():
-            self.filters[compiling.as_filter(key)] = limits.counted(macro)
+            self.filters[compiling.as_filter(key)] = compiling.direct(macro)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -235,9 +236,13 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         raise SecurityError(f"`{operator}` is only for numbers of ordinary size")
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Count the call, then let the sandbox decide."""
+        """Count the call, then let the sandbox decide; a macro has nothing to decide about."""
         step()
-        return super().call(context, obj, *args, **kwargs)
+        if type(obj) is not Macro:
+            return super().call(context, obj, *args, **kwargs)
+        for inner in _JINJAS_OWN:
+            kwargs.pop(inner, None)
+        return obj(context.eval_ctx, *args, **kwargs)
 
     def compiled(self, name: str) -> Template:
         """The template by its name; compiled once."""
@@ -247,7 +252,10 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
     def rendered(self, template: Template, facts: Mapping[str, Any]) -> str:
         """The whole template with these facts, within one allowance of work and size."""
         with _crossing(str(template.name)), metered():
-            return joined(template.root_render_func(template.new_context(dict(facts))))
+            known = {**self.globals, **facts}
+            blocks = template.blocks
+            context = self.context_class(self, known, template.name, blocks)
+            return joined(template.root_render_func(context))
 
     def mentioned(self, name: str) -> frozenset[str] | None:
         """The names in a template and in all it draws in; None if that shows only in rendering."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
@@ -62,16 +62,6 @@ def metered() -> Iterator[None]:
         yield
     finally:
         _meter.reset(token)
-
-
-def counted(call: Callable[..., T]) -> Callable[..., T]:
-    """The same call, each time a step."""
-
-    def one(*args: Any, **kwargs: Any) -> T:
-        step()
-        return call(*args, **kwargs)
-
-    return one
 
 
 def rounds(values: Iterable[Any] | None) -> Iterable[Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from typing import Any, Final, assert_never
 
-from orchestrator.domain.contacts import Contact
+from orchestrator.domain.contacts import Contact, OrderHistory
 from orchestrator.domain.errors import RecipientRejected, RenderFailed
 from orchestrator.domain.flows import Channel, FlowBook, LocalText, MessageClass, SendStep
 from orchestrator.domain.messages import Message
@@ -26,6 +26,7 @@ _CONTACT_FIELDS: Final = (
     *("email", "phone", "first_name", "last_name", "locale", "timezone", "country"),
     *("created_at", "last_seen_at", "tags", "tracking", "source"),
 )
+_ORDER_FIELDS: Final = tuple(field.name for field in fields(OrderHistory))
 _KNOWN: Final = frozenset({"contact", "event", "checkout", "order", "item"})
 
 
@@ -205,7 +206,7 @@ def contact_facts(contact: Contact) -> dict[str, Any]:
         **contact.attributes,
         **{name: getattr(contact, name) for name in _CONTACT_FIELDS},
         "id": contact.external_id or contact.id,
-        "orders": {**asdict(orders), "average": average},
+        "orders": {**{name: getattr(orders, name) for name in _ORDER_FIELDS}, "average": average},
     }
 
 

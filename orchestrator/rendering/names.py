@@ -9,10 +9,10 @@ characters: they mean nothing to a reader, and the plain part uses some of them 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,8 +26,7 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 """All but tabs and the ends of lines; half a surrogate pair is no character either."""
-# Kinds by themselves: an attribute of an enumeration is slow to reach.
-_NUMBER, _TIME = Kind.NUMBER, Kind.TIME
+_SIMPLE: Final = frozenset({int, float, str})
 
 
 class Facts(dict[str, Any]):
@@ -58,6 +57,9 @@ class NoList(tuple[Any, ...]):
     __slots__ = ()
 
 
+Shaper = Callable[[Mapping[str, Any] | None], Facts]
+
+
 def _texts(names: str) -> dict[str, Shape]:
     return dict.fromkeys(names.split(), Kind.TEXT)
 
@@ -82,22 +84,41 @@ ROOTS: Final[Mapping[str, Record]] = MappingProxyType(
 """The names at the top, apart from `contact`, `brand` and step outputs."""
 
 
-def shaped(values: Mapping[str, Any] | None, record: Record) -> Facts:
-    """The values with every field of the record; numbers become decimals, times times."""
-    if not values:
-        return _absent(record)
+def shaper(record: Record) -> Shaper:
+    """What gives values every field of the record; numbers become decimals, times times.
+
+    Nobody changes facts, so that one absent record serves all messages.
+    """
+    makers = {name: _maker(shape) for name, shape in record.fields.items()}
     open_ended = record.rest is not None
-    facts = Facts(_absent(record), open_ended=open_ended)
-    for name, value in values.items():
-        if name in record.fields:
-            facts[name] = _value(value, record.fields[name])
-        elif open_ended:
-            facts[_clean(name)] = _loose(value)
-    return facts
+    absent = NoFacts({name: make(None) for name, make in makers.items()}, open_ended=open_ended)
+
+    def shape(values: Mapping[str, Any] | None) -> Facts:
+        if not values:
+            return absent
+        facts = Facts(absent, open_ended=open_ended)
+        for name, value in values.items():
+            if name in makers:
+                facts[name] = makers[name](value)
+            elif open_ended:
+                facts[_clean(name)] = _loose(value)
+        return facts
+
+    return shape
+
+
+def shaped(values: Mapping[str, Any] | None, record: Record) -> Facts:
+    """The values with every field of the record, once."""
+    return shaper(record)(values)
 
 
 def number(value: object) -> Decimal | None:
     """A decimal from a number or its text; none for anything else or of absurd size."""
+    # Prices and quantities come again and again; 0.0 is left out, for it equals -0.0.
+    return _known_number(value) if value and type(value) in _SIMPLE else _number(value)
+
+
+def _number(value: object) -> Decimal | None:
     if value is None or isinstance(value, bool):
         return None
     try:
@@ -107,6 +128,9 @@ def number(value: object) -> Decimal | None:
     if not decimal.is_finite() or abs(decimal.adjusted()) > MAX_EXPONENT:
         return None
     return decimal
+
+
+_known_number = lru_cache(maxsize=4096, typed=True)(_number)
 
 
 def moment(value: object) -> object:
@@ -119,22 +143,24 @@ def moment(value: object) -> object:
     return value
 
 
-def _value(value: Any, shape: Shape) -> Any:
-    if isinstance(shape, Kind):
-        if shape is _NUMBER:
-            return number(value)
-        return _loose(moment(value) if shape is _TIME else value)
+def _maker(shape: Shape) -> Callable[[Any], Any]:
+    """What makes a field of its value."""
     if isinstance(shape, Record):
-        return shaped(value if isinstance(value, Mapping) else None, shape)
-    return _listed(value, shape.of)
+        within = shaper(shape)
+        return lambda value: within(value if isinstance(value, Mapping) else None)
+    if isinstance(shape, Many):
+        return partial(_listed, make=_maker(shape.of))
+    if shape is Kind.TIME:
+        return lambda value: _loose(moment(value))
+    return number if shape is Kind.NUMBER else _loose
 
 
-def _listed(value: Any, element: Shape) -> tuple[Any, ...]:
+def _listed(value: Any, make: Callable[[Any], Any]) -> tuple[Any, ...]:
     if value is None:
         return NoList()
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return (_value(value, element),)
-    return tuple(_value(entry, element) for entry in value)
+        return (make(value),)
+    return tuple([make(entry) for entry in value])
 
 
 def _loose(value: object) -> object:
@@ -152,10 +178,3 @@ def _loose(value: object) -> object:
 
 def _clean(text: str) -> str:
     return text if text.isprintable() else _CONTROL.sub("", text)
-
-
-@lru_cache(maxsize=256)
-def _absent(record: Record) -> NoFacts:
-    """The record with nothing in it; nobody changes facts, so that one serves all messages."""
-    known = {field: _value(None, shape) for field, shape in record.fields.items()}
-    return NoFacts(known, open_ended=record.rest is not None)

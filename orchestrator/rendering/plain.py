@@ -57,25 +57,32 @@ def to_text(markup: str) -> str:
 
 def flowed(markup: str) -> str:
     """The same for what a template made after `settled`; its facts hold no control characters."""
+    markup = _in_line(markup)
     flow = "".join(_pieces(markup)) if "<" in markup else _words(markup)
     flow = flow.replace(_ENTRY, f"{_LINE}- ").replace(_CELL, " ")
     flow = _LINES_WANTED.sub("\n", flow.replace(_PARAGRAPH, "\n\n").replace(_BREAK, "\n"))
+    stripped = [line.strip() for line in flow.split("\n")]
+    whole = "".join(stripped)
+    if "  " in whole or not whole.isprintable():
+        stripped = [" ".join(line.split()) for line in stripped]
     lines: list[str] = []
-    for raw in flow.split("\n"):
-        line = raw.strip()
-        if "  " in line or not line.isprintable():
-            line = " ".join(line.split())
+    for line in stripped:
         if len(line) > WIDTH:
             lines += _wrapped(line)
-        else:
+        elif line or (lines and lines[-1]):
             lines.append(line)
-    return _tidy(lines)
+    return _ended(lines)
 
 
 def verbatim(markup: str) -> str:
     """A plain text as its author laid it out: only escapes and control characters go."""
     text = _CONTROL.sub("", unescape(_TAG.sub("", markup)).replace("\r\n", "\n"))
-    return _tidy([line.rstrip() for line in text.split("\n")])
+    lines: list[str] = []
+    for raw in text.split("\n"):
+        line = raw.rstrip()
+        if line or (lines and lines[-1]):
+            lines.append(line)
+    return _ended(lines)
 
 
 def _settled(tag: re.Match[str]) -> str:
@@ -125,8 +132,10 @@ def _wrapped(line: str) -> list[str]:
 
 
 def _words(text: str) -> str:
-    if "&" in text:
-        text = unescape(text)
+    return _in_line(unescape(text)) if "&" in text else text
+
+
+def _in_line(text: str) -> str:
     return text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
 
 
@@ -152,7 +161,9 @@ def _link(pieces: list[str], links: list[tuple[str, int]], rest: str, *, closing
     if not closing:
         found = _HREF.search(rest)
         address = unescape(found[1] or found[2] or "").strip() if found else ""
-        links.append((_CONTROL.sub("", address), len(pieces)))
+        if not address.isprintable():
+            address = _CONTROL.sub("", address)
+        links.append((address, len(pieces)))
         return
     if not links:
         return
@@ -162,10 +173,6 @@ def _link(pieces: list[str], links: list[tuple[str, int]], rest: str, *, closing
         pieces.append(f" <{address}>" if words else f"<{address}>")
 
 
-def _tidy(lines: list[str]) -> str:
-    """At most one empty line in a row, none at either end, one newline at the end."""
-    kept: list[str] = []
-    for line in lines:
-        if line or (kept and kept[-1]):
-            kept.append(line)
-    return "\n".join(kept).strip("\n") + "\n"
+def _ended(lines: list[str]) -> str:
+    """Without an empty line at its end, but with a newline."""
+    return "\n".join(lines).rstrip("\n") + "\n"

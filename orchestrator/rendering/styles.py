@@ -25,6 +25,8 @@ _ATTRIBUTE = re.compile(r'\s+([a-zA-Z:-]+)(="[^"]*")?')
 
 _GAP: Final = "\x00"
 """Where an expression stands between two pieces of a template's own text."""
+_LONG: Final = 80
+"""Characters of a style that begins a line."""
 _BACKGROUNDS: Final = frozenset({"background-color"})
 
 
@@ -102,8 +104,9 @@ class Sheet:
         if own := attributes.pop("style", "").strip('="'):
             style += f";{own}"
         rest = "".join(f" {key}{value}" for key, value in attributes.items())
-        # On a line of its own, so that no line is too long for the wire (RFC 5322 section 2.1.1).
-        return f'<{tag}{rest}\nstyle="{style}"{closing}>'
+        # Long ones begin a line, so that none is too long for the wire (RFC 5322 section 2.1.1).
+        gap = "\n" if len(style) > _LONG else " "
+        return f'<{tag}{rest}{gap}style="{style}"{closing}>'
 
 
 def _among(names: list[str], where: str = "") -> str:

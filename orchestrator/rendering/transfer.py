@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 MAX_LINE: Final = 998
@@ -23,8 +24,6 @@ _BASE64_LINE: Final = 76
 _BEYOND_ASCII: Final = bytes(range(128, 256))
 _CONTROL: Final = bytes([*range(32), 127])
 _FULL_LINE: Final = 75  # and the `=` that continues it (RFC 2045 section 6.7, rule 5)
-_FOLDED = re.compile(rb".{1,%d}(?<!=)(?<!=.)" % _FULL_LINE)
-"""As much as fits into a line without cutting through an `=3D`."""
 _BEYOND = re.compile(rb"[\x80-\xff]")
 _RAW_TEXT = re.compile(
     r"<(?=[inpsxINPSX])(?:style\b([^<]*)|script|xmp|iframe|noembed|noframes|noscript|plaintext)",
@@ -35,6 +34,7 @@ _CHANGED_ENDS: Final = frozenset({b" ", b"\t"})
 """At the end of a line servers may drop them (RFC 2045 section 6.7, rule 3)."""
 _CHANGED_STARTS: Final = frozenset({b"From ", b"."})
 """Lines that some servers write as `>From`, or take for the end of the message."""
+_END, _START = itemgetter(slice(-1, None)), itemgetter(slice(5))
 
 
 def encoded(content: str) -> tuple[str, bytes]:
@@ -74,8 +74,8 @@ def _passes(data: bytes, lines: list[bytes]) -> bool:
     return (
         b"\0" not in data
         and max(map(len, lines)) <= MAX_LINE
-        and _CHANGED_ENDS.isdisjoint([line[-1:] for line in lines])
-        and _CHANGED_STARTS.isdisjoint([line[:5] for line in lines])
+        and _CHANGED_ENDS.isdisjoint(map(_END, lines))
+        and _CHANGED_STARTS.isdisjoint(map(_START, lines))
     )
 
 
@@ -102,12 +102,15 @@ def _quoted(line: bytes) -> bytes:
 
 
 def _folded(text: bytes) -> bytes:
-    *lines, last = _FOLDED.findall(text)
-    if len(last) == 1 and len(lines[-1]) == _FULL_LINE:
-        lines[-1] += last  # nothing continues it, so that one more fits
-    else:
-        lines.append(last)
-    return b"=\r\n".join(lines)
+    lines: list[bytes] = []
+    start = 0
+    while len(text) - start > _FULL_LINE + 1:  # nothing continues the last, so that one more fits
+        end = start + _FULL_LINE
+        cut = text.rfind(b"=", end - 2, end)  # not through an `=3D`
+        end = end if cut < 0 else cut
+        lines.append(text[start:end])
+        start = end
+    return b"=\r\n".join([*lines, text[start:]])
 
 
 def _base64(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ OWN = "https://mail.shop.example/"
 
 def counted(html: str, text: str = "") -> RenderedEmail:
     mail = RenderedEmail("Subject", "Preheader", html, text, "en")
-    return with_counted_links(mail, OWN, lambda url: f"{OWN}c/{url.encode().hex()}")
+    return with_counted_links(mail, OWN, lambda url: f"c/{url.encode().hex()}")
 
 
 def to(url: str) -> str:

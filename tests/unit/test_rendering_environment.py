@@ -107,6 +107,8 @@ COMPONENTS = """
 {% macro rows(items) %}{% for item in items %}<i>{{ item.name }}</i>{% endfor %}{% endmacro %}
 {% macro box(words) %}[{{ caller() if caller is defined else words }}]{% endmacro %}
 {% macro link(url) %}{{ url|strict }}{% endmacro %}
+{% macro row(a, b="B", c="C") %}{{ a }}{{ b }}{{ c }}{% endmacro %}
+{% macro any(first) %}{{ first }}{{ varargs|length }}{{ kwargs|length }}{% endmacro %}
 """
 
 
@@ -140,6 +142,10 @@ def with_components(source: str) -> tuple[MessageEnvironment, str]:
         ("{{ rule() }}{{ shout(words='x') }}", "<hr><b>x!</b>"),
         ("{{ rows(event.items) }}{{ rows([{'name': '<'}]) }}", None),
         ("{% call box() %}{{ shout('in') }}{% endcall %}{{ box('out') }}", "[<b>in!</b>][out]"),
+        ("{{ box(event.items[0].quantity) }}", "[2]"),
+        ("{{ row(event.items[0].quantity, c='x') }}{{ row(c=1, a=event.total) }}", "2BxB1"),
+        ("{{ any(event.items[0].quantity) }}{{ any(event.items[0].quantity, 1, x=2) }}", "200211"),
+        ("{{ '<' ~ shout(event.items[0].quantity) ~ 1 }}", "&lt;<b>2!</b>1"),
         ("{% for shout in [1, 2] %}{{ shout }}{% endfor %}", "12"),
         ("{% macro shout(words) %}own {{ words }}{% endmacro %}{{ shout('x') }}", "own x"),
         ("{{ brand.name }} {{ locale }} {{ theme.accent }}", "A &amp; B fi #0b5a7a"),
@@ -154,6 +160,20 @@ def test_what_is_settled_beforehand_reads_as_if_it_were_not(
 ) -> None:
     _, text = with_components(source)
     assert text == (wanted or "<i>Tea &amp; &lt;b&gt;honey&lt;/b&gt;</i><i>&lt;</i>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("event.total, 1, 2, 3", "takes not more than 3 argument"),
+        ("event.total, marks=1", "takes no keyword argument 'marks'"),
+        ("b=event.total", "parameter 'a' was not provided"),
+    ],
+)
+def test_a_component_called_wrongly_is_told_with_the_line(arguments: str, message: str) -> None:
+    with pytest.raises(RenderFailed, match=message) as failure:
+        with_components("\n{{ row(" + arguments + ") }}")
+    assert (failure.value.template, failure.value.line) == ("page.html", 2)
 
 
 def test_a_component_that_fails_is_told_with_the_line_that_calls_it() -> None:

@@ -31,17 +31,14 @@ def sheet(*, rtl: bool = False) -> Sheet:
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
-        ("<p>Hi</p>", '<p class="words"\nstyle="margin:0;color:#22262b">Hi</p>'),
+        ("<p>Hi</p>", '<p class="words" style="margin:0;color:#22262b">Hi</p>'),
         (
             '<a class="button" href="{{ url }}">',
-            (
-                '<a class="button" href="{{ url }}"\n'
-                'style="background-color:#0b5a7a;padding-left:8px">'
-            ),
+            '<a class="button" href="{{ url }}" style="background-color:#0b5a7a;padding-left:8px">',
         ),
         (
             '<p style="margin:4px">',
-            '<p class="words"\nstyle="margin:0;color:#22262b;margin:4px">',
+            '<p class="words" style="margin:0;color:#22262b;margin:4px">',
         ),
         ('<p class="own">', '<p class="own">'),
         ("{% if a < b and c > d %}", "{% if a < b and c > d %}"),
@@ -50,6 +47,11 @@ def sheet(*, rtl: bool = False) -> Sheet:
 )
 def test_classes_and_bare_tags_become_inline_styles(source: str, wanted: str) -> None:
     assert sheet().inlined(source) == wanted
+
+
+def test_long_styles_begin_a_line_so_that_none_is_too_long_for_the_wire() -> None:
+    written = sheet().inlined('<p style="' + "margin:4px;" * 10 + '">Hi</p>')
+    assert written.startswith('<p class="words"\nstyle="margin:0;')
 
 
 def test_start_is_right_where_a_language_runs_from_right_to_left() -> None:
