@@ -12,6 +12,7 @@ from typing import Final
 
 from orchestrator.bootstrap.application import App, login_link
 from orchestrator.daemon.edits import Edits, Say
+from orchestrator.daemon.memory import spare_what_is_loaded
 from orchestrator.daemon.supervision import orphaned
 from orchestrator.daemon.ticks import web_ticks, worker_ticks
 from orchestrator.daemon.web import Server, listen, server_of
@@ -62,6 +63,7 @@ async def serve(app: App, role: Role, say: Say) -> int:
         return 1
     if app.alone:
         recover(app.database, app.clock)
+    spare_what_is_loaded()
     ticks = Ticks(tick_table(app, role, edits))
     stopping = asyncio.create_task(stop.wait(), name="signal")
     orphan = asyncio.create_task(orphaned(), name="parent")
