@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -46,6 +47,15 @@ SLICE: Final = 0.02
 """Seconds of rendering after which other work gets its turn."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Messages leased to `token`: rendered, on their way to their connections."""
+
+    token: str
+    claimed: int
+    drafts: Mapping[Channel, list[Draft]]
+
+
 class Dispatching:
     """Sends what is due, never more at once than connections are open.
 
@@ -71,6 +81,7 @@ class Dispatching:
         self._gatekeeper = Gatekeeper(library, clock)
         self._ways = {channel: Way(provider, clock) for channel, provider in providers.items()}
         self._sending: set[asyncio.Task[None]] = set()
+        self._handing: dict[Channel, asyncio.Task[None]] = {}
         self._stopping = False
 
     async def run_once(self, limit: int = BATCH, channels: Collection[Channel] = ()) -> int:
@@ -80,13 +91,56 @@ class Dispatching:
         nothing at all while earlier results cannot be stored: what cannot be recorded must not
         be sent.
         """
-        if self._results.stuck or self._stopping:
-            return 0
-        wanted = channels or self._ways
-        open_now = [channel for channel in wanted if not self._ways[channel].rests]
-        if not open_now:
-            return 0
+        batch = await self._prepared(limit, channels or self._ways)
+        await self._hand_over(batch)
+        return batch.claimed
+
+    async def run_channel(self, channel: Channel) -> int:
+        """Like `run_once` for one channel; at least `BATCH` while there is more to do at once.
+
+        While a full batch waits for connections, the next one is claimed and rendered: the
+        processor need not stand still while a disk or a mail server works, nor the other way
+        round. Of a provider nothing is known yet, or that has just rested, only as many are
+        claimed as it has connections, and one batch after the other: they may all come back.
+        """
+        way = self._ways[channel]
+        limit = BATCH if way.proven else min(way.connections, BATCH)
+        batch = await self._prepared(limit, (channel,))
+        if (before := self._handing.pop(channel, None)) is not None:
+            await before
+        full = batch.claimed >= limit
+        handing = asyncio.create_task(self._hand_over(batch), name=f"handing over {channel.value}")
+        if full and way.proven:
+            self._handing[channel] = handing
+        else:
+            await handing
+        return BATCH if full and not way.rests else 0
+
+    def stop(self) -> None:
+        """Hand nothing more over; what was claimed is given back."""
+        self._stopping = True
+
+    async def drain(self) -> None:
+        """Wait for what is being sent, and record it."""
+        if self._handing:
+            await asyncio.wait(self._handing.values())
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    async def cut_short(self) -> None:
+        """Break off what is still being sent; providers tell how far each had come."""
+        for task in self._sending:
+            task.cancel()
+        under_way = [*self._sending, *self._handing.values()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=LAST_WORDS)
+
+    async def _prepared(self, limit: int, channels: Collection[Channel]) -> _Batch:
+        """Due messages, claimed and rendered; none where none may be claimed."""
         token = self._ids.new()
+        open_now = [channel for channel in channels if not self._ways[channel].rests]
+        if self._results.stuck or self._stopping or not open_now:
+            return _Batch(token, 0, {})
         narrowed = None if len(open_now) == len(self._ways) else open_now
         requests = await self._database.run(
             Lane.RESULTS, lambda uow: self._claim(uow, token, limit, narrowed)
@@ -96,36 +150,11 @@ class Dispatching:
         by_channel: dict[Channel, list[Draft]] = defaultdict(list)
         for draft in (draft for draft in drafts if not draft.stumbled):
             by_channel[draft.message.channel].append(draft)
-        for channel, ready in by_channel.items():
-            await self._send_all(self._ways[channel], ready, token)
-        return len(requests)
+        return _Batch(token, len(requests), by_channel)
 
-    async def run_channel(self, channel: Channel) -> int:
-        """Like `run_once` for one channel; at least `BATCH` while there is more to do at once.
-
-        Of a provider nothing is known yet, or that has just rested, only as many are claimed
-        as it has connections: they may all come back.
-        """
-        way = self._ways[channel]
-        limit = BATCH if way.proven else min(way.connections, BATCH)
-        found = await self.run_once(limit, (channel,))
-        return BATCH if found >= limit and not way.rests else 0
-
-    def stop(self) -> None:
-        """Hand nothing more over; what was claimed is given back."""
-        self._stopping = True
-
-    async def drain(self) -> None:
-        """Wait for what is being sent, and record it."""
-        if self._sending:
-            await asyncio.wait(self._sending)
-
-    async def cut_short(self) -> None:
-        """Break off what is still being sent; providers tell how far each had come."""
-        for task in self._sending:
-            task.cancel()
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=LAST_WORDS)
+    async def _hand_over(self, batch: _Batch) -> None:
+        for channel, ready in batch.drafts.items():
+            await self._send_all(self._ways[channel], ready, batch.token)
 
     def _claim(
         self, uow: UnitOfWork, token: str, limit: int, channels: Collection[Channel] | None

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from orchestrator.channels.failover import LONG_REST, FailoverProvider
+from orchestrator.domain.errors import TransientError
 from orchestrator.domain.flows import Channel
 from orchestrator.domain.identifiers import MessageId
 from orchestrator.domain.messages import MessageState
 from orchestrator.ports import Delivery, DeliveryOutcome, MessageFilter, RenderedMessage
 from orchestrator.services.dispatch import BATCH
+from orchestrator.services.gatekeeping import Draft
 from orchestrator.services.ways import Way
+from orchestrator.storage.tables import message
 from tests.integration.shop import BRAND, RecordingProvider, Shop
 
 FLOWS = (
@@ -185,3 +189,60 @@ async def test_what_was_claimed_is_given_back_when_the_process_stops(open_flows:
         again = uow.messages.claim_due(shop.clock.now(), 9, timedelta(seconds=20), "another")
         assert len(again) == 4
         assert len(uow.messages.find(MessageFilter())) == 5
+
+
+async def test_the_next_batch_is_ready_while_one_waits_for_its_connections(
+    open_flows: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.services.dispatch.BATCH", 2)
+    shop, slow = open_flows, Slow(connections=1)
+    replace_provider(shop, Channel.EMAIL, slow)
+    slow.opened.set()
+    await order(shop, "order.placed")
+    dispatching = shop.app.dispatching
+    assert await dispatching.run_channel(Channel.EMAIL), "one went alone and proved the way"
+    await dispatching.drain()
+    slow.opened.clear()
+    await order(shop, "order.placed", 5, first=1)
+    assert await dispatching.run_channel(Channel.EMAIL) == 2
+    second = asyncio.create_task(dispatching.run_channel(Channel.EMAIL))
+    for _ in range(200):
+        if leased(shop) == 4:
+            break
+        await asyncio.sleep(0.02)
+    assert leased(shop) == 4, "two batches are claimed, and no third"
+    assert states(shop, "mail").count("sending") == 1, "no more than connections"
+    slow.opened.set()
+    assert await second == 2
+    await shop.settle()
+    assert states(shop, "mail") == ["sent"] * 6
+
+
+async def test_a_batch_that_cannot_be_handed_over_fails_the_next_turn_and_is_sent_later(
+    open_flows: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.services.dispatch.BATCH", 2)
+    shop, provider = open_flows, RecordingProvider()
+    replace_provider(shop, Channel.EMAIL, provider)
+    await order(shop, "order.placed")
+    dispatching = shop.app.dispatching
+    await dispatching.run_channel(Channel.EMAIL)
+    await order(shop, "order.placed", 4, first=1)
+    with monkeypatch.context() as broken:
+        broken.setattr(dispatching, "_judge", unreachable)
+        assert await dispatching.run_channel(Channel.EMAIL) == 2
+        with pytest.raises(TransientError):
+            await dispatching.run_channel(Channel.EMAIL)
+    await shop.pass_time(minutes=1)
+    assert states(shop, "mail") == ["sent"] * 5
+
+
+async def unreachable(*_: object) -> list[Draft]:
+    raise TransientError("the database cannot be reached")
+
+
+def leased(shop: Shop) -> int:
+    """How many messages are claimed or being sent."""
+    with shop.app.database.engine.connect() as connection:
+        held = select(func.count()).where(message.c.lease_token.is_not(None))
+        return int(connection.scalar(held) or 0)
