@@ -477,7 +477,7 @@ async def test_connections_on_their_way_out_count_too(
     await provider.close()
     assert {delivery.outcome for delivery in deliveries} == {SENT}
     assert server.most_open == 2
-    assert server.connections == 10
+    assert server.connections in {10, 11}, "ten that carry two, or the last two carry one each"
 
 
 async def test_an_unused_connection_is_closed(
