@@ -17,6 +17,8 @@ from typing import Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from orchestrator.domain.errors import TransientError
+
 log = logging.getLogger(__name__)
 
 STALL: Final = 20
@@ -38,7 +40,11 @@ class Tick:
 
 
 class Ticks:
-    """Runs ticks on the event loop until stopped; one that raises is logged and goes on."""
+    """Runs ticks on the event loop until stopped; one that raises is logged and goes on.
+
+    What passes by itself (a database that is away, a full disk) is one line when it begins and
+    one when it is over: ticks try again many times a second, and the log may lie on that disk.
+    """
 
     def __init__(self, ticks: Sequence[Tick]) -> None:
         # Its own warnings say only that a tick is still at work, which is normal here.
@@ -51,6 +57,7 @@ class Ticks:
         self._ran_at: dict[str, float] = {}
         self._running: set[str] = set()
         self._nudged: set[str] = set()
+        self._trouble: dict[str, str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
@@ -107,6 +114,9 @@ class Ticks:
         try:
             while await self._more(tick) and not self._stopping:
                 pass
+            self._works(tick)
+        except TransientError as error:
+            self._waits(tick, str(error))
         except Exception:
             log.exception("a tick failed and will be tried again", extra={"tick": tick.name})
         finally:
@@ -114,6 +124,16 @@ class Ticks:
             if not self._running:
                 self._idle.set()
             self._ran_at[tick.name] = asyncio.get_running_loop().time()
+
+    def _waits(self, tick: Tick, why: str) -> None:
+        """Note what keeps a tick from its work; it is told once, whichever ticks it meets."""
+        if why not in self._trouble.values():
+            log.warning("work waits and is tried again", extra={"tick": tick.name, "why": why})
+        self._trouble[tick.name] = why
+
+    def _works(self, tick: Tick) -> None:
+        if self._trouble.pop(tick.name, None) is not None and not self._trouble:
+            log.info("work goes on again")
 
     async def _more(self, tick: Tick) -> bool:
         """Run a tick; whether there is more for it to do at once."""

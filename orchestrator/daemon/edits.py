@@ -43,12 +43,19 @@ class Edits:
     def publish(self, by: str) -> bool:
         """Publish the files; with errors the last good version stays. False if there is none.
 
-        Raises ConfigurationError for files that cannot be read at all.
+        Raises ConfigurationError for files that cannot be read at all while nothing is live.
         """
         app, settings = self._app, self._app.settings
         app.library.refresh()
         live = app.library.live() if app.library.revision else None
-        read = read_files(settings.flows, settings.templates, live)
+        try:
+            read = read_files(settings.flows, settings.templates, live)
+        except ConfigurationError as error:
+            if live is None:
+                raise
+            self._say(f"{error}; the version published last stays live")
+            log.error("the files cannot be read: the version published last stays live")  # noqa: TRY400 - told above
+            return True
         published = publish(app.database, app.library, read.candidate, by, app.clock)
         _show(published.findings, read, settings.flows, self._say)
         if published.version is None:
@@ -64,10 +71,7 @@ class Edits:
         self._seen = state
         if state == self._taken_over or state != before:
             return False
-        try:
-            self.publish("file")
-        except ConfigurationError as error:
-            self._say(f"{error}; the version published last stays live")
+        self.publish("file")
         self._taken_over = state
         return True
 

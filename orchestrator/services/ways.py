@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Final
 
 from orchestrator.ports import Clock, Delivery, DeliveryOutcome, Provider
+
+LET_IN: Final = 18.0
+"""Seconds after which a message still under way has been let in: reaching a provider and
+logging in have less (`docs/channels.md`), or the message is back."""
 
 
 class Way:
@@ -13,13 +18,15 @@ class Way:
 
     As long as nothing is known of the provider, and after it rested, one message goes alone and
     the others wait for what comes of it: sixteen logins with a wrong password lock an account.
+    They do not wait for an answer that hangs, which may take ten minutes.
     """
 
-    def __init__(self, provider: Provider, clock: Clock) -> None:
+    def __init__(self, provider: Provider, clock: Clock, let_in: float = LET_IN) -> None:
         self.provider = provider
         self.proven = False
-        """Whether the newest answer came from the provider."""
+        """Whether it has answered, or has let in what it has not answered yet."""
         self._clock = clock
+        self._let_in = let_in
         self._free = asyncio.Semaphore(provider.connections)
         self._rests_until: datetime | None = None
         self._answered = asyncio.Event()
@@ -52,9 +59,13 @@ class Way:
             self._answered.set()
 
     async def known(self) -> None:
-        """Wait for the answer to the message that went alone."""
-        if not self.proven:
-            await self._answered.wait()
+        """Wait for the answer to the message that went alone, or until it must have been let in."""
+        if self.proven:
+            return
+        try:
+            await asyncio.wait_for(self._answered.wait(), self._let_in)
+        except TimeoutError:
+            self.proven = True
 
     def learn(self, delivery: Delivery) -> None:
         """What an answer tells about the provider."""

@@ -17,7 +17,7 @@ from orchestrator.domain.messages import MessageState
 from orchestrator.ports import Delivery, DeliveryOutcome, MessageFilter, RenderedMessage
 from orchestrator.services.dispatch import BATCH
 from orchestrator.services.gatekeeping import Draft
-from orchestrator.services.ways import Way
+from orchestrator.services.ways import LET_IN, Way
 from orchestrator.storage.tables import message
 from tests.integration.shop import BRAND, RecordingProvider, Shop
 
@@ -56,10 +56,12 @@ class Slow(RecordingProvider):
         return await super().send(message_id, message)
 
 
-def replace_provider(shop: Shop, channel: Channel, provider: RecordingProvider) -> None:
+def replace_provider(
+    shop: Shop, channel: Channel, provider: RecordingProvider, let_in: float = LET_IN
+) -> None:
     """As if the daemon had been started with it."""
     chain = FailoverProvider([provider], shop.clock, "ORCHESTRATOR_EMAIL_URL")
-    shop.app.dispatching._ways[channel] = Way(chain, shop.clock)
+    shop.app.dispatching._ways[channel] = Way(chain, shop.clock, let_in)
 
 
 async def order(shop: Shop, kind: str, count: int = 1, first: int = 0) -> None:
@@ -113,6 +115,18 @@ async def test_until_a_provider_has_answered_one_message_goes_alone(open_flows: 
     assert await working == BATCH, "it claimed as many as it has connections; there are more"
     await shop.settle()
     assert states(shop, "mail") == ["sent"] * 9
+
+
+async def test_a_first_answer_that_hangs_holds_up_no_other_message(open_flows: Shop) -> None:
+    """The provider let it in, or it would be back: so the others need not wait ten minutes."""
+    shop, slow = open_flows, Slow(connections=4)
+    replace_provider(shop, Channel.EMAIL, slow, let_in=0.0)
+    await order(shop, "order.placed", 4)
+    await asyncio.wait_for(shop.app.dispatching.run_channel(Channel.EMAIL), 20)
+    assert states(shop, "mail") == ["sending"] * 4
+    slow.opened.set()
+    await shop.settle()
+    assert states(shop, "mail") == ["sent"] * 4
 
 
 async def test_while_a_provider_rests_messages_wait_as_if_nothing_had_been_tried(

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator import schedule
+from orchestrator.domain.errors import TransientError
 from orchestrator.schedule import Tick, Ticks
 
 NEVER = timedelta(days=1)
@@ -120,6 +121,25 @@ async def test_a_tick_that_fails_is_logged_and_goes_on(caplog: pytest.LogCapture
     (record,) = caplog.records
     assert record.exc_info is not None
     assert getattr(record, "tick", None) == "a"
+
+
+@pytest.mark.anyio
+async def test_trouble_that_passes_is_told_when_it_begins_and_when_it_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    full = [TransientError("the disk is full")] * 3
+    works, often = (Work(*full), Work(*full, TransientError("closed"))), timedelta(milliseconds=2)
+    with caplog.at_level(logging.INFO, logger="orchestrator.schedule"):
+        async with ticking(*(Tick(str(work), often, work) for work in works)):
+            for work in works:
+                await work.reached(6)
+    told = [(record.getMessage(), getattr(record, "why", None)) for record in caplog.records]
+    assert told == [
+        ("work waits and is tried again", "the disk is full"),
+        ("work waits and is tried again", "closed"),
+        ("work goes on again", None),
+    ]
+    assert not any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.anyio
