@@ -53,7 +53,7 @@ async def serve(app: App, role: Role, say: Say) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     # First the port: a daemon that cannot serve must not publish.
-    listener = listen(app) if role.serves else None
+    listener = listen(app.settings) if role.serves else None
     edits = Edits(app, say) if role is Role.ALL and app.settings.reload == "auto" else None
     if edits is None:
         app.library.refresh()

@@ -15,8 +15,10 @@ import pytest
 import structlog
 import uvicorn
 
+from orchestrator.daemon.web import listen
 from orchestrator.observability import configure_logging
 from orchestrator.ports import LinkPurpose
+from orchestrator.settings import Settings
 from tests.integration.test_web_public import CLAIMS
 from tests.integration.web_world import SIGNING, World
 
@@ -115,3 +117,20 @@ async def test_a_mistake_of_ours_is_500_and_in_the_log(web: World, log: io.Strin
     assert "RuntimeError" not in answer.text
     assert "RuntimeError: no way to reach [email]" in log.getvalue()
     assert token not in log.getvalue()
+
+
+async def test_an_answer_is_not_held_back_until_its_head_is_acknowledged() -> None:
+    """Nagle's algorithm (RFC 1122 section 4.2.3.4) would cost 40 ms between head and body."""
+    bind = {"bind": "127.0.0.1:0", "secret_key": SIGNING, "suppression_key": SIGNING}
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ours = writer.get_extra_info("socket")
+        accepted.set_result(ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listener = listen(Settings.model_validate(bind))
+    async with await asyncio.start_server(note, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert await accepted
+        writer.close()
