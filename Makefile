@@ -14,6 +14,7 @@ PYTEST := $(PY) -m pytest
 # together, so that a module's fixtures are made once; those that wait come first.
 SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 BROWSER := tests/browser
+OPINIONS := tests/opinions
 CODE := $(wildcard orchestrator tests bench docs/pictures/take.py hatch_build.py)
 
 # The first Python that is new enough and can make virtual environments. Asked only when .venv is made.
@@ -43,8 +44,8 @@ test: lint browser ## lint, then every test but the slow ones, PostgreSQL includ
 
 .PHONY: test-all
 test-all: export FUZZ_CASES ?= 20000
-test-all: lint browser ## the same with the slow tests and 20,000 fuzz cases
-	$(PYTEST) $(SPREAD) --ignore=tests/structure
+test-all: lint browser opinions ## the same with the slow tests, 20,000 fuzz cases and second opinions
+	$(PYTEST) $(SPREAD) -rs --ignore=tests/structure
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rules
@@ -57,9 +58,17 @@ lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rule
 # of its own, pip brings one. Without it those tests are left out, but not in CI.
 .PHONY: browser
 browser: $(VENV)/dev.stamp ## what the tests look at pages with
-	@$(MAKE) --no-print-directory $(BROWSER)/node_modules/stamp || \
+	@$(MAKE) --silent --no-print-directory $(BROWSER)/node_modules/stamp || \
 	  { test "$${CI:-}" != true || exit 1; \
 	    echo "No browser could be installed: tests that look at pages are left out." >&2; }
+
+# What servers say of mails: Debian packages, unpacked without root and without installing them. Elsewhere
+# those tests are left out, but not in CI.
+.PHONY: opinions
+opinions: ## what the tests ask for a second opinion on mails
+	@$(MAKE) --silent --no-print-directory $(OPINIONS)/unpacked/stamp || \
+	  { test "$${CI:-}" != true || exit 1; \
+	    echo "No SpamAssassin and no Postfix could be unpacked: their tests are left out." >&2; }
 
 .PHONY: bench
 bench: $(VENV)/bench.stamp ## measure, beside baselines; WHAT=engine for one thing
@@ -118,6 +127,10 @@ $(BROWSER)/node_modules/stamp: $(BROWSER)/package-lock.json requirements/node.tx
 	fi; \
 	cd $(BROWSER) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
+
+$(OPINIONS)/unpacked/stamp: $(OPINIONS)/install
+	@echo "Unpacking SpamAssassin and Postfix for the tests"
+	@$(OPINIONS)/install
 
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@echo "Installing what is measured beside"

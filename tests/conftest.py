@@ -31,7 +31,7 @@ _FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 LONG: Final = frozenset({"test_engine_properties", "test_lint_shipped", "test_lint_mutations"})
 """Files of tests that calculate for minutes."""
-WAITING: Final = frozenset({"kill", "e2e", "browser"})
+WAITING: Final = frozenset({"kill", "e2e", "browser", "opinions"})
 """Folders of tests that wait for processes, most of the time."""
 
 
