@@ -212,7 +212,7 @@ def _web(
             access=_access(settings),
             pages=PageEnvironment(PAGES),
             sources=_sources(settings),
-            submit=engine.intake.submit,
+            submit=engine.intake.submit_in_time,
             unsubscribe=engine.preferences.unsubscribe,
             clicked=engine.clicks.note,
             view=engine.letters.view,

@@ -18,6 +18,9 @@ AGAIN: Final = 1.0
 """Seconds between tries while nothing can be stored."""
 PROBE: Final = "last written after a failure"
 """The watermark that such a try writes."""
+ANSWER_WITHIN: Final = 4.0
+"""Seconds until a sender is asked to come back, whatever becomes of its event: Shopify waits five.
+What was stored all the same is a duplicate then."""
 QUEUE: Final = 5_000
 """Requests that may wait for a commit; beyond that senders are asked to come back."""
 
@@ -67,6 +70,18 @@ class Intake:
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._run(), name="intake")
         return await answer
+
+    async def submit_in_time(self, event: IncomingEvent, patience: float = ANSWER_WITHIN) -> bool:
+        """The same for somebody who waits for an answer: a database that hangs tells nothing.
+
+        Raises TransientError as well when `patience` seconds were too few; it may be stored yet.
+        """
+        try:
+            return await asyncio.wait_for(self.submit(event), patience)
+        except TimeoutError:
+            self._look_again()
+            msg = "storing takes too long"
+            raise TransientError(msg) from None
 
     async def close(self) -> None:
         """Store what waits, then stop."""

@@ -143,11 +143,26 @@ def _ping_when_rested(engine: Engine) -> None:
                 raise DisconnectionError from error
 
 
+_LIVELINESS: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # milliseconds
+}
+"""libpq's words for noticing a host that is gone without a word: by the system's own settings
+work would stand still for a quarter of an hour, or two hours. One that only takes long answers."""
+
+
+def _liveliness(address: URL) -> dict[str, int]:
+    """What the operator's own address leaves unsaid."""
+    return {name: value for name, value in _LIVELINESS.items() if name not in address.query}
+
+
 def _postgresql(address: URL) -> Engine:
     engine = create_engine(
         address,
         # No prepared statements: PgBouncer in transaction mode changes the session underneath.
-        connect_args={"prepare_threshold": None, "connect_timeout": 5},
+        connect_args={"prepare_threshold": None, "connect_timeout": 5, **_liveliness(address)},
         isolation_level="READ COMMITTED",
         pool_size=CONNECTIONS,
         pool_timeout=10,

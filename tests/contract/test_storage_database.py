@@ -347,3 +347,16 @@ def test_a_connection_that_died_while_it_rested_is_replaced_unseen(
     with database.transaction() as unit:
         mark(unit, "after")
     assert marked(database, "after")
+
+
+@pytest.mark.parametrize(("own", "idle"), [("", "10"), ("&keepalives_idle=77", "77")])
+def test_a_database_host_that_is_gone_without_a_word_is_noticed(
+    postgres_url: str, own: str, idle: str
+) -> None:
+    engine = create_engine_for(postgres_url + own)
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        told = driver.info.get_parameters()
+    engine.dispose()
+    assert told["keepalives_idle"] == idle
+    assert told["tcp_user_timeout"] == "25000"
