@@ -16,7 +16,7 @@ LONGEST: Final = 1200
 _HREF: Final = re.compile(r'(<a [^>h]*+(?:h(?!ref=")[^>h]*+)*+\bhref=")(https?://[^"]++)(?=")')
 _SPLIT: Final = 3
 """What `_HREF.split` yields for each link: the text before it, its tag and its address."""
-_IN_TEXT: Final = re.compile(r"https?://[^\s<>\"]+")
+_IN_TEXT: Final = re.compile(r"(https?://[^\s<>\"]+)")
 
 
 def with_counted_links(
@@ -42,5 +42,7 @@ def with_counted_links(
             known[url] = own + path
             written[address] = written_own + path
     pieces[2::_SPLIT] = map(written.__getitem__, addresses)
-    text = _IN_TEXT.sub(lambda found: known.get(found[0], found[0]), mail.text)
-    return RenderedEmail(mail.subject, mail.preheader, "".join(pieces), text, mail.locale)
+    words = _IN_TEXT.split(mail.text)
+    words[1::2] = [known.get(url, url) for url in words[1::2]]
+    html, text = "".join(pieces), "".join(words)
+    return RenderedEmail(mail.subject, mail.preheader, html, text, mail.locale)

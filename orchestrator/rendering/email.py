@@ -59,6 +59,7 @@ class _Language:
         self.locale = locale
         self._vocabulary = vocabulary
         self._used: dict[str, frozenset[str] | None] = {}
+        self._compiled: dict[str, tuple[Template, Template]] = {}
         shop = vocabulary.brand_in(locale)
         names = {"brand": shop, "locale": locale, "filler": _FILLER}
         side = direction(locale)
@@ -94,7 +95,9 @@ class _Language:
             environment.use("components.html")
 
     def template(self, name: str) -> tuple[Template, Template]:
-        return self._html.compiled(name), self._text.compiled(name)
+        if name not in self._compiled:
+            self._compiled[name] = self._html.compiled(name), self._text.compiled(name)
+        return self._compiled[name]
 
     def used(self, name: str) -> frozenset[str] | None:
         """The names either dialect of a template may ask for; None where that is not known."""

@@ -130,7 +130,11 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self.globals = {**self._speech(), **built_in, **(names or {})}
         own = {"join": limits.join, "replace": limits.replace, "round": limits.rounded}
         internal = {"rounds": limits.rounds, "bounded": bounded}
-        kept = {name: self.filters[name] for name in _FILTERS}
+        # Each behind a wrapper that looks whether it has to wait for something.
+        kept = {
+            name: getattr(self.filters[name], "__wrapped__", self.filters[name])
+            for name in _FILTERS
+        }
         self.filters = {**kept, **own, **internal, **(filters or {})}
         self.tests["none"] = _is_none
         self.policies["ext.i18n.trimmed"] = True

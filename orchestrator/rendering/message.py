@@ -152,7 +152,8 @@ class MessageRenderer:
             counted = self._links.counting(message.contact_id, message.id)
             plain = (context.links["privacy"],)
             mail = with_counted_links(mail, self._links.own, counted, plain)
-        return replace(mail, html=in_ascii(mail.html))
+        html = in_ascii(mail.html)
+        return RenderedEmail(mail.subject, mail.preheader, html, mail.text, mail.locale)
 
     def _text(self, request: RenderRequest, number: str) -> RenderedMessage:
         sms = self.drafted_text(request)

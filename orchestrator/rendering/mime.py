@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.header import Header
 from email.utils import format_datetime, parseaddr, quote
 from functools import lru_cache
@@ -90,7 +90,7 @@ def _headers(envelope: MailEnvelope, mail: RenderedEmail) -> list[str]:
         _address_header("From", *_sender(envelope.sender)),
         _address_header("To", clean(envelope.recipient_name), _recipient(envelope.recipient)),
         _words_header("Subject", clean(mail.subject)),
-        f"Date: {format_datetime(envelope.date)}\r\n",
+        _date_header(envelope.date.replace(microsecond=0), envelope.date.utcoffset()),
         _token_header("Message-ID", f"<{envelope.message_id}@{domain}>"),
     ]
     if envelope.reply_to:
@@ -103,6 +103,12 @@ def _headers(envelope: MailEnvelope, mail: RenderedEmail) -> list[str]:
     if envelope.feedback_id:
         lines.append(_token_header("Feedback-ID", envelope.feedback_id))
     return [*lines, "Auto-Submitted: auto-generated\r\n", "MIME-Version: 1.0\r\n"]
+
+
+@lru_cache(maxsize=64)
+def _date_header(date: datetime, _offset: timedelta | None) -> str:
+    """The date; times that are equal differ in their offsets."""
+    return f"Date: {format_datetime(date)}\r\n"
 
 
 @lru_cache(maxsize=64)

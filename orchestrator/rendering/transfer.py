@@ -50,7 +50,8 @@ def encoded(content: str) -> tuple[str, bytes]:
         return "7bit", b"\r\n".join(lines)
     if _is_foreign(data, len(content)):
         return "base64", _base64(b"\r\n".join(lines))
-    return "quoted-printable", b"\r\n".join(map(_quoted, lines))
+    odd = len(data.translate(None, _CONTROL)) + len(lines) - 1 < len(data) or b"." in lines
+    return "quoted-printable", b"\r\n".join(map(_oddly_quoted if odd else _quoted, lines))
 
 
 def in_ascii(page: str) -> str:
@@ -90,8 +91,6 @@ def _is_foreign(data: bytes, characters: int) -> bool:
 @lru_cache(maxsize=4096)
 def _quoted(line: bytes) -> bytes:
     """One line, quoted-printable. Most are the template's own, the same in every mail."""
-    if len(line.translate(None, _CONTROL)) < len(line) or line == b".":
-        return b2a_qp(line).replace(b"\n", b"\r\n")
     text = line.replace(b"=", b"=3D")
     if not text.isascii():
         for byte in set(_BEYOND.findall(text)):
@@ -101,12 +100,20 @@ def _quoted(line: bytes) -> bytes:
     return text if len(text) <= _FULL_LINE else _folded(text)
 
 
+@lru_cache(maxsize=4096)
+def _oddly_quoted(line: bytes) -> bytes:
+    """Likewise, where control characters or a lone dot may be in it."""
+    return b2a_qp(line).replace(b"\n", b"\r\n")
+
+
 def _folded(text: bytes) -> bytes:
     lines: list[bytes] = []
     start = 0
-    while len(text) - start > _FULL_LINE + 1:  # nothing continues the last, so that one more fits
+    while len(text) - start > _FULL_LINE:
         end = start + _FULL_LINE
         cut = text.rfind(b"=", end - 2, end)  # not through an `=3D`
+        if cut < 0 and end + 1 == len(text):
+            break  # nothing continues it, so that one more fits
         end = end if cut < 0 else cut
         lines.append(text[start:end])
         start = end
