@@ -17,11 +17,15 @@ TOGETHER: Final = timedelta(seconds=1)
 SETTLED: Final = timedelta(seconds=3)
 """After this nothing can come that changes what a click was."""
 
+# Cubot makes telephones.
 _SCANNERS: Final = re.compile(
-    r"bot\b|crawl|spider|scan|preview|prefetch|monitor|headless|curl|wget|python|java/|go-http|"
+    r"(?<!\bcu)bot\b|crawl|spider|scan|preview|prefetch|monitor|headless|curl|wget|python|java/|go-http|"
     r"okhttp|libwww|httpclient|proofpoint|mimecast|barracuda|safelinks|urldefense|googleimageproxy",
     re.IGNORECASE,
 )
+
+
+_AHEAD: Final = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,12 @@ class Click:
 
 
 def says_scanner(agent: str | None, purpose: str | None) -> bool:
-    """Whether a request admits to be no person's: by `User-Agent`, or `Sec-Purpose: prefetch`."""
-    return not agent or bool(_SCANNERS.search(agent)) or "prefetch" in (purpose or "").lower()
+    """Whether a request admits to be no person's: by `User-Agent`, or by a purpose.
+
+    `purpose` is `Sec-Purpose`, or what browsers called it before: `prefetch`, `preview`.
+    """
+    ahead = bool(_AHEAD.search(purpose or ""))
+    return not agent or bool(_SCANNERS.search(agent)) or ahead
 
 
 def by_machine(click: Click, sent_at: datetime | None, others: Iterable[Click]) -> bool:

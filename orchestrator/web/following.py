@@ -26,6 +26,9 @@ _MAIL_POLICY: Final = (
 )
 """A mail shows its own styles and the shop's pictures, and does nothing else."""
 
+_PURPOSES: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+"""Where a browser says that it loads ahead of its person."""
+
 
 class Followed:
     """Links that people follow from a message. The token says everything: no cookie, no login."""
@@ -42,7 +45,8 @@ class Followed:
         if target is None:
             return self._unknown_link(request)
         headers = request.headers
-        scanner = says_scanner(headers.get("user-agent"), headers.get("sec-purpose"))
+        purpose = " ".join(headers.get(name, "") for name in _PURPOSES)
+        scanner = says_scanner(headers.get("user-agent"), purpose)
         task = None
         if request.method == "GET":  # HEAD is a machine's question where the link would lead
             task = BackgroundTask(self._note, target, scanner=scanner)

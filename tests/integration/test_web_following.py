@@ -45,6 +45,13 @@ async def test_a_scanner_that_says_so_is_noted_as_one(web: World) -> None:
     assert web.outside.clicks == [(TARGET, True)]
 
 
+@pytest.mark.parametrize("name", ["sec-purpose", "purpose", "x-moz"])
+async def test_a_page_that_is_loaded_ahead_is_noted_as_such(web: World, name: str) -> None:
+    async with web.client() as client:
+        await client.get(path_of(web), headers={**BROWSER, name: "prefetch"})
+    assert web.outside.clicks == [(TARGET, True)]
+
+
 async def test_a_person_is_led_on_while_nothing_can_be_stored(web: World) -> None:
     web.outside.failure = TransientError("the disk is full")
     async with web.client() as client:

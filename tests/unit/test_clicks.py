@@ -67,11 +67,14 @@ def test_what_admits_to_be_a_scanner_is_a_machine() -> None:
         ("Slackbot-LinkExpanding 1.0", None),
         (SAFARI, "prefetch"),
         (SAFARI, "prefetch;prerender"),
+        (SAFARI, "preview"),
     ],
 )
 def test_scanners_are_known_by_what_they_say(agent: str | None, purpose: str | None) -> None:
     assert says_scanner(agent, purpose)
 
 
-def test_a_browser_is_no_scanner() -> None:
-    assert not says_scanner(SAFARI, None)
+@pytest.mark.parametrize("agent", [SAFARI, "Mozilla/5.0 (Linux; Android 13; CUBOT P80) Mobile"])
+def test_a_browser_is_no_scanner(agent: str) -> None:
+    assert not says_scanner(agent, None)
+    assert not says_scanner(agent, "   ")
