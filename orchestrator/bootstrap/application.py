@@ -60,6 +60,8 @@ class Standing:
     def __init__(self) -> None:
         self.started = False
         self.draining = False
+        self.cut_short = False
+        """Whether it stops with work still under way, in a database that hangs, say."""
         self.checks: list[Callable[[], str | None]] = []
 
     def reasons(self) -> list[str]:

@@ -8,13 +8,17 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestrator.cli import starting_files
 from orchestrator.domain.errors import ConfigurationError
 from orchestrator.settings import load_settings, unknown_variables, write_env
+
+if TYPE_CHECKING:
+    from orchestrator import daemon
+    from orchestrator.bootstrap.application import App
 
 ENV_FILE = Path(".env")
 
@@ -64,8 +68,18 @@ def run(
     if processes > 1:
         _leave(asyncio.run(supervise(command_of_worker(), processes)))
     with build(settings) as app:
-        code = asyncio.run(daemon.serve(app, role, typer.echo))
+        code = asyncio.run(_serve(app, role))
     _leave(code)
+
+
+async def _serve(app: App, role: daemon.Role) -> int:
+    """Until it is told to stop. Threads that a hanging database holds are not waited for."""
+    from orchestrator.daemon import serve
+
+    code = await serve(app, role, typer.echo)
+    if app.standing.cut_short:
+        _leave(code)
+    return code
 
 
 def _leave(code: int) -> NoReturn:

@@ -121,6 +121,7 @@ async def _drain(app: App, web: _Web | None, ticks: Ticks) -> None:
     except TimeoutError:
         # What cannot even be recorded now is taken up or put in doubt when its lease ends.
         await app.dispatching.cut_short()
+        app.standing.cut_short = True
         log.warning("stopped before everything was finished")
 
 

@@ -170,7 +170,7 @@ class Daemon:
             "webhook-signature": Webhook(secret).sign(event_id, now, body.decode()),
         }
         url = f"{self.url}/webhooks/standard"
-        return httpx.post(url, content=body, headers=headers, trust_env=False)
+        return httpx.post(url, content=body, headers=headers, trust_env=False, timeout=PATIENCE)
 
     def messages(self, *options: str) -> list[dict[str, Any]]:
         """`messages --json`."""

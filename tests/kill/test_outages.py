@@ -110,6 +110,36 @@ def test_work_goes_on_after_the_database_was_restarted(tmp_path: Path) -> None:
             verdict.check_people([*people, *others])
 
 
+def test_a_database_that_hangs_keeps_no_daemon_from_stopping(tmp_path: Path) -> None:
+    flows = tmp_path / "flows.yaml"
+    flows.write_text(FLOWS)
+    with _own_server() as server:
+        url = f"postgresql://postgres@/postgres?host={server.get_postmaster_info().socket_dir}"
+        with Daemon(tmp_path, url, flows) as daemon:
+            with _hanging(server):
+                assert _come(daemon, Customer("1", consents=True)) == 503
+                assert daemon.get("/readyz").json()["reasons"] == ["events cannot be stored"]
+                assert daemon.stop() == 0
+            daemon.start()
+            assert _come(daemon, Customer("1", consents=True)) == 200
+            wait_for(daemon.outbox, "a mail")
+
+
+@contextmanager
+def _hanging(server: PostgresServer) -> Iterator[None]:
+    """Alive, and without a word: as on a host that swaps, or behind a network that swallows."""
+    main = server.get_postmaster_info().process
+    assert main is not None
+    stopped = [main, *main.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in stopped:
+            process.resume()
+
+
 @contextmanager
 def _own_server() -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-outage-"))
