@@ -77,7 +77,8 @@ class Intake:
         Raises TransientError as well when `patience` seconds were too few; it may be stored yet.
         """
         try:
-            return await asyncio.wait_for(self.submit(event), patience)
+            async with asyncio.timeout(patience):
+                return await self.submit(event)
         except TimeoutError:
             self._look_again()
             msg = "storing takes too long"
