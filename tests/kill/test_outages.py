@@ -130,13 +130,14 @@ def _hanging(server: PostgresServer) -> Iterator[None]:
     """Alive, and without a word: as on a host that swaps, or behind a network that swallows."""
     main = server.get_postmaster_info().process
     assert main is not None
-    stopped = [main, *main.children(recursive=True)]
-    for process in stopped:
+    main.suspend()  # first, so that it makes no more
+    children = main.children(recursive=True)
+    for process in children:
         process.suspend()
     try:
         yield
     finally:
-        for process in stopped:
+        for process in [*children, main]:
             process.resume()
 
 
