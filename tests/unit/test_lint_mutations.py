@@ -134,7 +134,10 @@ CHANGES: dict[str, list[Change]] = {
             "</p><p>See above.</p>"
         )
     ],
-    "A21": [own('<form action="https://northwind.example/"><input name="a"></form>')],
+    "A21": [
+        own('<form action="https://northwind.example/"><input name="a"></form>'),
+        own('<p onclick="leave()">Your basket</p>'),
+    ],
     "A22": [
         Change(CART, "email/shell.txt", "{{ links.preferences }}", ""),
         Change(

@@ -233,16 +233,19 @@ def _in_drawings(page: Page) -> Iterator[Remark]:
 
 
 def a21(mail: Mail) -> Iterator[Remark]:
-    """Only elements that mail clients keep."""
+    """Only elements that mail clients keep, and no script in an attribute."""
     told: set[str] = set()
     for one in mail.page.elements:
-        if one.tag not in _SAFE and one.tag not in told:
-            told.add(one.tag)
-            yield Remark(
-                f"mail clients drop <{one.tag}>",
-                "leave it out; docs/templates.md lists the components",
-                one,
-            )
+        kept = one.tag in _SAFE
+        scripts = [name for name in one.attributes if name.startswith("on")]
+        for dropped in scripts if kept else [f"<{one.tag}>"]:
+            if dropped not in told:
+                told.add(dropped)
+                yield Remark(
+                    f"mail clients drop {dropped}",
+                    "leave it out; docs/templates.md lists the components",
+                    one,
+                )
 
 
 def a22(mail: Mail) -> Iterator[Remark]:
