@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from functools import lru_cache
-from operator import itemgetter
 from typing import Final
 
 MAX_LINE: Final = 998
@@ -21,20 +20,18 @@ _BASE64_ABOVE: Final = 6
 _MOST_GROWTH: Final = 10
 """References may make a page longer by one character in so many."""
 _BASE64_LINE: Final = 76
-_BEYOND_ASCII: Final = bytes(range(128, 256))
-_CONTROL: Final = bytes([*range(32), 127])
+_ASCII: Final = bytes(range(128))
+_CONTROL: Final = bytes({*range(32), 127} - {9, 10})
 _FULL_LINE: Final = 75  # and the `=` that continues it (RFC 2045 section 6.7, rule 5)
-_BEYOND = re.compile(rb"[\x80-\xff]")
+_LONE_DOT = re.compile(rb"\n\.(?=\n)")
 _RAW_TEXT = re.compile(
     r"<(?=[inpsxINPSX])(?:style\b([^<]*)|script|xmp|iframe|noembed|noframes|noscript|plaintext)",
     re.IGNORECASE,
 )
 """Elements in which a reference is no reference (HTML, section 13.2.5)."""
-_CHANGED_ENDS: Final = frozenset({b" ", b"\t"})
-"""At the end of a line servers may drop them (RFC 2045 section 6.7, rule 3)."""
-_CHANGED_STARTS: Final = frozenset({b"From ", b"."})
-"""Lines that some servers write as `>From`, or take for the end of the message."""
-_END, _START = itemgetter(slice(-1, None)), itemgetter(slice(5))
+_CHANGED = re.compile(rb"\n(?:(?<=[ \t]\n)|From |\.\n)")
+"""What a server may change: space at the end of a line (RFC 2045 section 6.7, rule 3), `From `,
+which becomes `>From `, and a dot alone. It begins with what a search skips to."""
 
 
 def encoded(content: str) -> tuple[str, bytes]:
@@ -45,13 +42,13 @@ def encoded(content: str) -> tuple[str, bytes]:
     if "\r" in content:
         content = content.replace("\r\n", "\n").replace("\r", "\n")
     data = content.encode("utf-8", "replace")
-    lines = data.split(b"\n")
-    if data.isascii() and _passes(data, lines):
-        return "7bit", b"\r\n".join(lines)
+    if data.isascii() and _passes(data):
+        return "7bit", data.replace(b"\n", b"\r\n")
     if _is_foreign(data, len(content)):
-        return "base64", _base64(b"\r\n".join(lines))
-    odd = len(data.translate(None, _CONTROL)) + len(lines) - 1 < len(data) or b"." in lines
-    return "quoted-printable", b"\r\n".join(map(_oddly_quoted if odd else _quoted, lines))
+        return "base64", _base64(data.replace(b"\n", b"\r\n"))
+    if len(data.translate(None, _CONTROL)) < len(data):
+        return "quoted-printable", b2a_qp(data).replace(b"\n", b"\r\n")
+    return "quoted-printable", _quoted(data)
 
 
 def in_ascii(page: str) -> str:
@@ -70,14 +67,14 @@ def in_ascii(page: str) -> str:
     return page if many else referring.decode()
 
 
-def _passes(data: bytes, lines: list[bytes]) -> bool:
+def _passes(data: bytes) -> bool:
     """Whether every server passes the text on as it is."""
-    return (
-        b"\0" not in data
-        and max(map(len, lines)) <= MAX_LINE
-        and _CHANGED_ENDS.isdisjoint(map(_END, lines))
-        and _CHANGED_STARTS.isdisjoint(map(_START, lines))
-    )
+    start, end = 0, len(data)
+    while end - start > MAX_LINE:
+        start = data.rfind(b"\n", start, start + MAX_LINE + 1) + 1
+        if not start:
+            return False
+    return b"\0" not in data and not _CHANGED.search(b"\n%b\n" % data)
 
 
 def _is_foreign(data: bytes, characters: int) -> bool:
@@ -85,28 +82,25 @@ def _is_foreign(data: bytes, characters: int) -> bool:
     most = 2 * (len(data) - characters)  # a character of n bytes adds n - 1, and n is 2 or more
     if most * _BASE64_ABOVE <= len(data):
         return False
-    return (len(data) - len(data.translate(None, _BEYOND_ASCII))) * _BASE64_ABOVE > len(data)
+    return len(data.translate(None, _ASCII)) * _BASE64_ABOVE > len(data)
+
+
+def _quoted(data: bytes) -> bytes:
+    """Lines without control characters, quoted-printable."""
+    text = data.replace(b"=", b"=3D")
+    for byte in set(data.translate(None, _ASCII)):
+        text = text.replace(bytes([byte]), b"=%02X" % byte)
+    text = b"\n%b\n" % text
+    if _CHANGED.search(text):
+        text = text.replace(b" \n", b"=20\n").replace(b"\t\n", b"=09\n")
+        text = _LONE_DOT.sub(b"\n=2E", text)
+    lines = text[1:-1].split(b"\n")
+    return b"\r\n".join([line if len(line) <= _FULL_LINE else _folded(line) for line in lines])
 
 
 @lru_cache(maxsize=4096)
-def _quoted(line: bytes) -> bytes:
-    """One line, quoted-printable. Most are the template's own, the same in every mail."""
-    text = line.replace(b"=", b"=3D")
-    if not text.isascii():
-        for byte in set(_BEYOND.findall(text)):
-            text = text.replace(byte, b"=%02X" % ord(byte))
-    if text.endswith(b" "):
-        text = text[:-1] + b"=20"
-    return text if len(text) <= _FULL_LINE else _folded(text)
-
-
-@lru_cache(maxsize=4096)
-def _oddly_quoted(line: bytes) -> bytes:
-    """Likewise, where control characters or a lone dot may be in it."""
-    return b2a_qp(line).replace(b"\n", b"\r\n")
-
-
 def _folded(text: bytes) -> bytes:
+    """A long line. Most are the template's own, the same in every mail."""
     lines: list[bytes] = []
     start = 0
     while len(text) - start > _FULL_LINE:

@@ -81,3 +81,9 @@ def test_a_page_in_ascii_says_the_same(words: str) -> None:
 )
 def test_a_page_stays_where_references_would_be_wrong_or_many(page: str) -> None:
     assert in_ascii(page) == page
+
+
+def test_lines_of_998_bytes_pass_wherever_they_stand() -> None:
+    for around in ("{}", "\n{}", "a\n{}\n", "{}\n" + "b\n" * 3000, "a\n" * 3000 + "{}"):
+        assert encoded(around.format("x" * 998))[0] == "7bit"
+        assert encoded(around.format("x" * 999))[0] == "quoted-printable"
