@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from orchestrator.domain.errors import TransientError
 from orchestrator.web.api import create_api
 from orchestrator.web.following import Followed
+from orchestrator.web.languages import language_of_browser
 from orchestrator.web.middleware import AccessLog, HostCheck, SafeHeaders, allowed_hosts
 from orchestrator.web.operations import Operations
 from orchestrator.web.pages import page
@@ -35,6 +36,9 @@ from orchestrator.web.replies import ReplyWebhooks
 from orchestrator.web.webhooks import COME_BACK, Webhooks
 
 _logger = logging.getLogger(__name__)
+
+_OF_CUSTOMERS: Final = frozenset({"u", "c", "confirm", "preferences", "view"})
+"""First segments of the links in messages."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -153,13 +157,15 @@ class _Problems:
 
     def _answer(self, request: Request, status: int) -> Response:
         title, text = _WORDS.get(status, _WORDS[500])
+        parts = self._parts
+        first = request.url.path.strip("/").partition("/")[0]
         if "text/html" not in request.headers.get("accept", ""):
             return JSONResponse({"code": HTTPStatus(status).name.lower(), "message": text}, status)
+        if status == HTTPStatus.NOT_FOUND and first in _OF_CUSTOMERS:
+            locale = language_of_browser(parts, request).locale
+            return page(
+                parts.pages, "unknown_link.html", brand=parts.brand, status=status, locale=locale
+            )
         return page(
-            self._parts.pages,
-            "problem.html",
-            brand=self._parts.brand,
-            status=status,
-            title=title,
-            text=text,
+            parts.pages, "problem.html", brand=parts.brand, status=status, title=title, text=text
         )

@@ -113,6 +113,17 @@ async def test_a_forged_link_is_404_and_has_no_effect(web: World) -> None:
     assert web.outside.claims == []
 
 
+@pytest.mark.parametrize("path", ["/u", "/u/", "/view/", "/preferences/a/b", "/c"])
+async def test_a_link_that_lost_its_token_is_told_in_words_for_customers(
+    web: World, path: str
+) -> None:
+    async with web.client() as client:
+        answer = await client.get(path, headers={"accept": "text/html", "accept-language": "fi"})
+    assert answer.status_code == 404
+    assert '<html lang="fi"' in answer.text
+    assert "journeys" not in answer.text
+
+
 async def test_a_link_signed_with_an_older_key_still_works(web: World) -> None:
     older = SignedLinkTokens(TokenSigner(SECRET_KEYS[1:]), web.clock)
     async with web.client() as client:
