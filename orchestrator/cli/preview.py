@@ -62,7 +62,7 @@ def preview(
     samples = [
         previews.sample(template, channel, locale=locale, contact=contact) for channel in channels
     ]
-    samples = _shown(samples)
+    samples = _shown(samples, locale)
     if png is not None:
         _photograph(samples, png)
         typer.echo(f"wrote {png}", err=True)
@@ -74,15 +74,22 @@ def preview(
         typer.echo("\n\n".join(map(_summary, samples)))
 
 
-def _shown(samples: list[Sample]) -> list[Sample]:
+def _shown(samples: list[Sample], locale: str | None) -> list[Sample]:
     """What there is to see. Somebody without a telephone still gets the mail; a mistake ends it."""
     for sample in samples:
-        if sample.problem:
-            typer.echo(f"{sample.channel.value}: {sample.problem}", err=True)
+        said = sample.problem
+        if not said and locale and _language(sample.locale) != _language(locale):
+            said = f"not written in {locale}, so people get it in {sample.locale}"
+        if said:
+            typer.echo(f"{sample.channel.value}: {said}", err=True)
     shown = [sample for sample in samples if not sample.problem]
     if not shown or any(sample.problem and not sample.unreachable for sample in samples):
         raise typer.Exit(FAILED)
     return shown
+
+
+def _language(tag: str) -> str:
+    return tag.lower().replace("_", "-").partition("-")[0]
 
 
 def _wanted(there: list[Channel], form: Form | None, template: str) -> list[Channel]:

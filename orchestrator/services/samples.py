@@ -43,6 +43,8 @@ class Sample:
     problem: str = ""
     unreachable: bool = False
     """The problem is no mistake: this person has no address on the channel."""
+    locale: str = ""
+    """The language it is written in; the brand's where the template has no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def sample_of(
     except PermanentError as error:
         return Sample(channel, problem=str(error))
     if channel is not Channel.EMAIL:
-        return Sample(channel, text=made.body.decode())
+        return Sample(channel, text=made.body.decode(), locale=made.locale)
     mail = message_from_bytes(made.body, policy=policy.default)
     html, text = mail.get_body(("html",)), mail.get_body(("plain",))
     return Sample(
@@ -87,6 +89,7 @@ def sample_of(
         subject=str(mail["Subject"] or ""),
         html=html.get_content() if html else "",
         text=text.get_content() if text else "",
+        locale=made.locale,
     )
 
 

@@ -57,6 +57,13 @@ def test_a_name_nearly_right_is_told_the_right_one() -> None:
     assert "there is no template cart/remind; did you mean cart/reminder?" in said
 
 
+def test_a_language_it_is_not_written_in_is_told() -> None:
+    code, said = preview("welcome/hello", "--locale", "sv")
+    assert code == 0
+    assert "email: not written in sv, so people get it in en\n" in said
+    assert "not written" not in preview("welcome/hello", "--locale", "fi-FI")[1]
+
+
 def test_a_template_that_no_step_names_can_be_looked_at(tmp_path: Path) -> None:
     templates = tmp_path / "templates"
     shutil.copytree(ROOT / "templates", templates)
