@@ -272,7 +272,8 @@ def _mended_duration(amount: str, rest: str, log: Log, lead: str) -> str:
         return write(log, f"{lead}{spell_span(span)}")
     if clock or unit.startswith("calendar"):
         at = f" at {_clock_guess(clock)}" if clock else ""
-        return write(log, f"{lead}{amount} calendar {'day' if amount == '1' else 'days'}{at}")
+        count = int(amount) or 1  # no days are none
+        return write(log, f"{lead}{count} calendar {'day' if count == 1 else 'days'}{at}")
     mended = parse_duration(f"{amount} {noun}")
     return write(log, f"{lead}{mended}") if mended else "use at most ten years"
 

@@ -279,3 +279,15 @@ async def test_whoever_took_over_a_checkout_keeps_its_basket_to_themselves(shop:
     ((_, mail),) = shop.provider.sent
     assert mail.envelope_to == ADA
     assert b"A secret gift" not in mail.body
+
+
+async def test_the_mail_shows_the_basket_as_it_is_now(shop: Shop) -> None:
+    first = {"name": "Taken out again", "quantity": 1, "price": Decimal(9)}
+    now = {"name": "Put in since", "quantity": 1, "price": Decimal(12)}
+    await shop.receive("checkout.started", ADA, **checkout(items=[first], total=Decimal(9)))
+    await shop.settle()
+    await shop.receive("checkout.updated", ADA, **checkout(items=[now], total=Decimal(12)))
+    await shop.pass_time(hours=1)
+    ((_, mail),) = shop.provider.sent
+    assert b"Put in since" in mail.body
+    assert b"Taken out again" not in mail.body
