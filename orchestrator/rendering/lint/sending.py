@@ -1,6 +1,6 @@
 """The rules that a message is held to once more when it is sent, with the facts of its person.
 
-Only those that facts can break, and only in ways that cost next to nothing: some 10 µs a mail.
+Only those that facts can break, and only in ways that cost little: some 60 µs a mail.
 """
 
 from __future__ import annotations
