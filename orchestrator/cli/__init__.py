@@ -6,11 +6,12 @@ Exit codes: 0 done (warnings alone are 0), 1 at least one error, 2 usage, 3 conf
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from orchestrator import __version__
 from orchestrator.cli import (
     apply,
     consent,
@@ -29,12 +30,34 @@ from orchestrator.domain.errors import ConfigurationError, OrchestratorError
 FAILED: Final = 1
 MISCONFIGURED: Final = 3
 
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"orchestrator {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            help="Say which version this is, and end.",
+        ),
+    ] = False,
+) -> None:
+    """Retention messaging for online shops: journeys in flows.yaml, by email and SMS."""
+
+
 program = typer.Typer(
     name="orchestrator",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Retention messaging for online shops: journeys in flows.yaml, by email and SMS.",
+    callback=_program,
 )
 program.command("run")(run.run)
 program.command("init")(run.init)

@@ -89,7 +89,10 @@ def _common() -> dict[str, Any]:
 
 
 def _sqlite(address: URL, on_connect: OnConnect | None) -> Engine:
-    folder = Path(address.database or "").parent
+    file = Path(address.database or "")
+    folder = file.parent
+    if file.is_dir():
+        raise _unfit(f"{file} is a folder, not a file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,12 +1,18 @@
-"""`messages` as an operator pipes it on."""
+"""The command line as an operator uses it in scripts."""
 
 from __future__ import annotations
 
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator import __version__
 from orchestrator.cli import program
 from tests.integration.shop import Shop, checkout
+
+
+def test_the_version_is_told() -> None:
+    done = CliRunner().invoke(program, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"orchestrator {__version__}\n")
 
 
 async def test_piped_on_every_message_is_one_line(

@@ -41,3 +41,12 @@ def test_another_schema_is_refused_and_db_upgrade_named(
         connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
     with pytest.raises(ConfigurationError, match=f"{word} schema.*orchestrator db upgrade"):
         attempt(settings)
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    key = SecretStr("only for this test, quite long")
+    settings = Settings(
+        database_url=SecretStr(f"sqlite:///{tmp_path}"), secret_key=(key,), suppression_key=key
+    )
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        _open(settings)

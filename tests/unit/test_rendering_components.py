@@ -36,6 +36,7 @@ LINKS = {
 }
 ITEM = {"name": "Tea", "quantity": 2, "price": "14.50", "url": "https://northwind.example/tea"}
 PICTURED = {**ITEM, "name": "A map", "image": "https://cdn.northwind.example/map.png"}
+LONG = {**PICTURED, "name": "A long title, as books have them " * 3, "url": ITEM["url"] + "?" * 200}
 NAMELESS = {"name": " ", "url": "https://northwind.example/nameless"}
 HOSTILE = '"><script>alert(1)</script>{{ brand }}{% if %}\r\nBcc: x\u202e’ 🎉' + "x" * 200
 
@@ -82,6 +83,7 @@ def facts_of(name: str) -> dict[str, Any]:
         "one item": [ITEM],
         "typical": example["items"],
         "twelve items": [ITEM, PICTURED, NAMELESS] * 4,
+        "a hundred items": [LONG] * 100,
         "hostile": [ITEM, hostile],
         "tame": [ITEM, {"name": "tame", "quantity": 3, "price": "9"}],
     }
@@ -392,6 +394,18 @@ def test_nothing_is_loaded_from_a_host_that_is_not_the_shops() -> None:
 def test_a_shipped_mail_stays_far_below_what_clients_clip() -> None:
     for one in shipped("typical", "twelve items"):
         assert len(one.mail.html.encode()) <= 60_000, str(one)
+
+
+@pytest.mark.parametrize("locale", ["en", "ru", "fa"])
+def test_a_large_basket_is_cut_short_before_clients_cut_the_mail(locale: str) -> None:
+    mail = sample("cart/reminder", MessageClass.MARKETING, "a hundred items", locale)
+    rows = [one for one in mail.page.body.all() if "price-cell" in one.classes]
+    assert len(rows) == 40
+    assert len(mail.mail.html.encode()) < 90_000
+    more = {"en": "And 60 more items.", "ru": "И ещё 60 товаров.", "fa": "و ۶۰ کالای دیگر."}[locale]
+    assert more in mail.mail.html
+    assert more in mail.mail.text
+    assert mail.mail.text.count(ITEM["url"]) == 40
 
 
 def test_nothing_of_a_template_or_of_python_is_left() -> None:
