@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.domain.findings import Finding, Severity
 from orchestrator.domain.identifiers import VersionHash
-from orchestrator.flowfile import TemplateFile, check, load_file
+from orchestrator.flowfile import Loaded, TemplateFile, check, load_file
 from orchestrator.flowfile.source import Source as FlowSource
 from orchestrator.rendering.checking import check_templates
 from orchestrator.rendering.templates import has_template, load_folder, template_files
+from orchestrator.rendering.theme import tokens_for
 from orchestrator.services.versions import Candidate
 
 
@@ -41,6 +43,18 @@ def read_files(flows: Path, templates: Path, live: VersionHash | None = None) ->
     )
     candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings, sendable)
     if loaded.book is not None and candidate.hash() != live:
-        more = check_templates(loaded.book, sources, str(templates))
+        more = check_templates(loaded.book, sources, str(templates)) + _pale_accent(loaded)
         candidate = replace(candidate, findings=findings + more)
     return FilesRead(candidate, loaded.source)
+
+
+def _pale_accent(loaded: Loaded) -> tuple[Finding, ...]:
+    """What mails have in place of an accent that could not be read on their paper (rule A13)."""
+    accent = str(loaded.book.brand.theme.get("accent") or "") if loaded.book else ""
+    legible = tokens_for(accent)["accent"].light
+    if not accent or legible == accent.lower():
+        return ()
+    line, column = loaded.source.place(max(loaded.source.text.find(accent), 0))
+    message = f"the accent {accent} cannot be read well; mails and pages have {legible} instead"
+    hint = f'write accent: "{legible}", or a darker one of your own'
+    return (Finding(Severity.WARNING, "A13", loaded.source.name, line, column, message, hint),)

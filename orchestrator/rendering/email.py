@@ -27,6 +27,7 @@ from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
 from orchestrator.rendering.theme import direction, tokens_for
 
 MAX_SUBJECT: Final = 150
+UNEXTENDED: Final = 'a mail template begins with {% extends "shell.html" %}'
 _PARTS: Final = 4  # of shell.txt: subject, preheader, text, footer
 _FILLER: Final = (Markup("&#847;&zwnj;&nbsp;") * 20 + "\n") * 3
 """Keeps the first words of the body out of a client's list, after the preheader."""
@@ -108,13 +109,17 @@ class _Language:
 
     def unknown_names(self, name: str, known: Sequence[str]) -> list[RenderFailed]:
         names = (*known, *TEXT_NAMES, "subject", "preheader")
-        return self._html.unknown_names(name, names, self._vocabulary.shapes)
+        unknown = self._html.unknown_names(name, names, self._vocabulary.shapes)
+        page, text = self._html.blocks_around(name), self._text.blocks_around(name)
+        if page is None or text is None:
+            return unknown
+        return [*unknown, *self._html.lost(name, page | text)]
 
     def render(self, name: str, facts: Mapping[str, Any], subject: str | None) -> RenderedEmail:
         page, text = self.template(name)
         parts = self._text.rendered(text, facts).split("<!--part-->")
         if len(parts) != _PARTS:
-            raise RenderFailed(name, 1, 'a mail template begins with {% extends "shell.html" %}')
+            raise RenderFailed(name, 1, UNEXTENDED)
         line = plain.to_line(subject or parts[0])[:MAX_SUBJECT].rstrip()
         if not line:
             raise RenderFailed(name, None, "the subject is empty; fill the block `subject`")

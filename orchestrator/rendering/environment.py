@@ -35,7 +35,7 @@ from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.expressions.shapes import Shape
 from orchestrator.rendering import compiling, limits
 from orchestrator.rendering.compiling import NOTHING, PROVOKED, Settling
-from orchestrator.rendering.inspection import advice, mentioned, unknown_names
+from orchestrator.rendering.inspection import advice, lost, mentioned, plainly, unknown_names
 from orchestrator.rendering.limits import bounded, joined, metered, ordinary, step
 from orchestrator.rendering.locales import filled
 from orchestrator.rendering.names import Facts
@@ -53,6 +53,8 @@ _FILTERS: Final = frozenset(
     trim truncate unique upper urlencode wordcount
     """.split()
 )
+_DEEPEST: Final = 16
+"""Templates that extend each other."""
 _TEXT_METHODS: Final = frozenset({"endswith", "lower", "startswith", "strip", "title", "upper"})
 _DATE_PARTS: Final = frozenset({"year", "month", "day", "hour", "minute", "weekday", "isoweekday"})
 
@@ -81,6 +83,9 @@ class _Loader(BaseLoader):
             return self._sources[template], None, None
         except KeyError:
             raise TemplateNotFound(template) from None
+
+    def list_templates(self) -> list[str]:
+        return sorted(self._sources)
 
 
 class MessageEnvironment(ImmutableSandboxedEnvironment):
@@ -142,7 +147,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def use(self, name: str) -> None:
         """Make the macros of a template of HTML, which needs no facts, known to all others."""
-        with _crossing(name):
+        with _crossing(name, self):
             module = self.get_template(name).module
         macros = {key: value for key, value in vars(module).items() if isinstance(value, Macro)}
         self.globals.update(macros)
@@ -250,12 +255,12 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
 
     def compiled(self, name: str) -> Template:
         """The template by its name; compiled once."""
-        with _crossing(name):
+        with _crossing(name, self):
             return self.get_template(name)
 
     def rendered(self, template: Template, facts: Mapping[str, Any]) -> str:
         """The whole template with these facts, within one allowance of work and size."""
-        with _crossing(str(template.name)), metered():
+        with _crossing(str(template.name), self), metered():
             known = {**self.globals, **facts}
             blocks = template.blocks
             context = self.context_class(self, known, template.name, blocks)
@@ -266,7 +271,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         names: set[str] = set()
         seen: set[str] = set()
         waiting: set[str | None] = {name}
-        with _crossing(name):
+        with _crossing(name, self):
             while waiting:
                 if (one := waiting.pop()) is None:
                     return None
@@ -282,10 +287,32 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self, name: str, known: Iterable[str], shapes: Mapping[str, Shape]
     ) -> list[RenderFailed]:
         """Each name or field the template uses that is neither given nor built in."""
-        with _crossing(name):
+        with _crossing(name, self):
             tree = self._tree(name)
         found = unknown_names(tree, {*known, *self.globals, *shapes}, shapes)
         return [RenderFailed(name, line, message) for line, message in found]
+
+    def lost(self, name: str, blocks: Iterable[str]) -> list[RenderFailed]:
+        """What nobody would see of a template that extends another, which has these `blocks`."""
+        with _crossing(name, self):
+            found = lost(self._tree(name), {*blocks})
+        return [RenderFailed(name, line, message) for line, message in found]
+
+    def blocks_around(self, name: str) -> set[str] | None:
+        """The blocks of what a template extends; None if that shows only in rendering."""
+        blocks: set[str] = set()
+        with _crossing(name, self):
+            tree = self._tree(name)
+            for _ in range(_DEEPEST):
+                if (above := next(tree.find_all(nodes.Extends), None)) is None:
+                    return blocks
+                if not isinstance(above.template, nodes.Const):
+                    return None
+                if (wanted := above.template.value) not in (known := self.list_templates()):
+                    raise RenderFailed(name, above.lineno, advice(wanted, known, "template"))
+                tree = self._tree(wanted)
+                blocks |= {block.name for block in tree.find_all(nodes.Block)}
+        return None
 
     def _tree(self, name: str) -> nodes.Template:
         source, _, _ = self.loader.get_source(self, name)  # type: ignore[union-attr]
@@ -306,21 +333,24 @@ def _is_none(value: object) -> bool:
 
 
 @contextmanager
-def _crossing(name: str) -> Iterator[None]:
+def _crossing(name: str, environment: Environment) -> Iterator[None]:
     """The one place where Jinja2's exceptions, and those a template provokes, become ours."""
     try:
         yield
     except TemplateSyntaxError as error:
-        raise RenderFailed(error.name or name, error.lineno, error.message or "") from error
+        message = plainly(error.message or "", environment)
+        raise RenderFailed(error.name or name, error.lineno, message) from error
     except TemplateNotFound as error:
         place, line = _place(error.__traceback__, name)
-        raise RenderFailed(place, line, f'there is no template "{error.name}"') from error
+        message = advice(error.name, environment.list_templates(), "template")
+        raise RenderFailed(place, line, message) from error
     except RecursionError as error:
         place, line = _place(error.__traceback__, name)
         raise RenderFailed(place, line, "it includes or calls itself without end") from error
     except PROVOKED as error:
         place, line = _place(error.__traceback__, name)
-        raise RenderFailed(place, line, str(error) or type(error).__name__) from error
+        message = plainly(str(error), environment) or type(error).__name__
+        raise RenderFailed(place, line, message) from error
 
 
 def _place(traceback: TracebackType | None, name: str) -> tuple[str, int | None]:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Final
 
-from jinja2 import meta, nodes
+from jinja2 import Environment, meta, nodes
 
 from orchestrator.domain.expressions.shapes import Many, Record, Shape
+
+OUTSIDE: Final = "what stands outside of the blocks is lost; put it into the block `content`"
+_REMARK: Final = re.compile(r"<!--.*?-->", re.DOTALL)
+MISCALLED: Final = "a component is called"
+"""How a message begins that says so."""
+_UNKNOWN: Final = re.compile(r"No (?P<kind>filter|test) named '(?P<name>[^']*)'")
+_CALLED: Final = tuple(
+    (re.compile(pattern), f"{MISCALLED} {words}")
+    for pattern, words in (
+        (
+            r"macro '(?P<macro>[^']*)' takes no keyword argument '(?P<name>[^']*)'",
+            'with a value it does not know: "{macro}" takes no "{name}"',
+        ),
+        (
+            r"macro '(?P<macro>[^']*)' takes not more than (?P<count>\d+) argument",
+            'with too many values: "{macro}" takes {count}',
+        ),
+        (r"parameter '(?P<name>[^']*)' was not provided", 'without its "{name}"'),
+    )
+)
 
 
 def unknown_names(
@@ -32,10 +54,33 @@ def mentioned(tree: nodes.Template) -> tuple[set[str], set[str | None]]:
     return names, set(meta.find_referenced_templates(tree))
 
 
-def advice(name: object, known: Collection[str]) -> str:
+def advice(name: object, known: Collection[str], kind: str = "name") -> str:
     """What to say of an unknown name: the nearest known one, if any is near."""
     near = get_close_matches(str(name), list(known), n=1)
-    return f'unknown name "{name}"' + (f', did you mean "{near[0]}"?' if near else "")
+    return f'unknown {kind} "{name}"' + (f', did you mean "{near[0]}"?' if near else "")
+
+
+def plainly(message: str, environment: Environment) -> str:
+    """What Jinja2 says of a filter or a component, as we say it of a name."""
+    if unknown := _UNKNOWN.match(message):
+        known = environment.filters if unknown["kind"] == "filter" else environment.tests
+        return advice(unknown["name"], known, unknown["kind"])
+    for pattern, words in _CALLED:
+        if told := pattern.match(message):
+            return words.format(**told.groupdict())
+    return message
+
+
+def lost(tree: nodes.Template, blocks: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Line and advice for what nobody would see of a template that extends one with `blocks`."""
+    for node in tree.body if tree.find(nodes.Extends) else ():
+        if isinstance(node, nodes.Block) and node.name not in blocks:
+            yield node.lineno, advice(node.name, blocks, "block")
+        for part in node.nodes if isinstance(node, nodes.Output) else ():
+            text = part.data if isinstance(part, nodes.TemplateData) else "{{"
+            if words := _REMARK.sub("", text).strip("\ufeff \r\n\t"):
+                above = text[: text.find(words.split()[0])].count("\n")
+                yield part.lineno + above, OUTSIDE
 
 
 def _unknown_fields(tree: nodes.Template, shapes: Mapping[str, Shape]) -> Iterator[tuple[int, str]]:

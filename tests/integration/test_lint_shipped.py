@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from orchestrator.bootstrap.files import read_files
 from orchestrator.cli import program
+from orchestrator.domain.findings import Severity
 from orchestrator.domain.flows import Channel, FlowBook, Logo, SendStep
 from orchestrator.rendering.checking import check_templates
 from orchestrator.rendering.lint.fixtures import KINDS, Sent
@@ -100,3 +101,13 @@ async def test_a_mail_that_clients_would_cut_off_is_not_sent(shop: Shop) -> None
     assert shop.outcomes() == [("first", "not_sent", "lint")]
     assert "(C1)" in shop.messages()[0].decision["problem"]
     assert shop.provider.sent == []
+
+
+def test_an_accent_that_is_darkened_is_told_with_its_place(tmp_path: Path) -> None:
+    flows = tmp_path / "flows.yaml"
+    flows.write_text((ROOT / "flows.yaml").read_text().replace("#0b5a7a", "#FFE9A0"))
+    (finding,) = read_files(flows, ROOT / "templates").candidate.findings
+    line = flows.read_text().splitlines()[finding.line - 1]
+    assert (finding.rule, finding.severity) == ("A13", Severity.WARNING)
+    assert line[finding.column - 1 :].startswith("#FFE9A0")
+    assert "have #756b4a instead" in finding.message

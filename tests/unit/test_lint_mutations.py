@@ -41,6 +41,7 @@ def own(content: str, message_class: MessageClass = MessageClass.MARKETING) -> C
     return Change(OWN, "", "", content, message_class)
 
 
+HERE = "https://northwind.example/"
 P = "<p>Words enough, so that this is a message and not only a picture of one.</p>"
 LINES = "Words that go on and on, over more lines than anybody likes to read. " * 6
 CHANGES: dict[str, list[Change]] = {
@@ -137,6 +138,12 @@ CHANGES: dict[str, list[Change]] = {
     "A21": [
         own('<form action="https://northwind.example/"><input name="a"></form>'),
         own('<p onclick="leave()">Your basket</p>'),
+        own(f"<p>Some <b>bold words.</p>{P}"),
+        own(f'<p><a href="{HERE}new">The new books</p>{P}'),
+        own(f"<div>{P}"),
+        own(f"{P}</td></tr></table>{P}"),
+        own(f"{P}</b>"),
+        own(f'{P}<p><a href="{HERE}x">One <a href="{HERE}y">within</a> another</a></p>'),
     ],
     "A22": [
         Change(CART, "email/shell.txt", "{{ links.preferences }}", ""),
@@ -185,6 +192,8 @@ CHANGES: dict[str, list[Change]] = {
         own('<p>A page: <a href="javascript:alert(1)">The new arrivals</a></p>'),
         own('<p>A page: <a href="http://northwind.example/">The new arrivals</a></p>'),
         own('<p>A page: <a href="{{ event.text }}">The new arrivals</a></p>'),
+        own('<p>A page: <a href="#">The new arrivals</a></p>'),
+        own("<p>A page: <a>The new arrivals</a></p>"),
     ],
     "C5": [
         own("{% raw %}<p>Hello {{ first_name }}</p>{% endraw %}"),
@@ -198,7 +207,7 @@ CHANGES: dict[str, list[Change]] = {
     "C7": [
         Change(CART, SHELL, "{{ filler }}", ""),
         Change(CART, SHELL, "{% if preheader %}", "{% if false %}"),
-        Change(CART, "email/all/cart.html", "{% block preheader %}", "{% block preheader %}x{% endblock %}{% block other %}"),
+        Change(CART, "email/all/cart.html", "We have kept it for you. Take it up whenever it suits you.", "x"),
     ],
     "C8": [
         Change(
@@ -212,6 +221,7 @@ CHANGES: dict[str, list[Change]] = {
         own(f'{P}<p><img src="https://elsewhere.example/a.png" alt="A map" width="96"></p>'),
         Change(CART, "email/head.css", ":root {", "@import 'https://fonts.example/a.css';\n:root {"),
         own('<link rel="stylesheet" href="https://fonts.example/a.css">'),
+        own(f'{P}<p><img src="{HERE}a.png" srcset="https://elsewhere.example/b.png 2x" alt="A map" width="96"></p>'),
     ],
     "D9": [
         Change(CART, SHELL, 'href="{{ links.unsubscribe }}"', 'href="{{ brand.url }}"'),

@@ -41,7 +41,7 @@ def test_the_shipped_templates_are_without_a_finding() -> None:
         ),
         (
             "email__cart__reminder__fi__html",
-            '{% extends "shell.html" %}\n\n{{ brand.nme }}',
+            '{% extends "shell.html" %}\n{% block content %}\n{{ brand.nme }}{% endblock %}',
             'templates/email/cart/reminder.fi.html:3:1: unknown name "nme", did you mean "name"?',
         ),
         (
@@ -49,11 +49,60 @@ def test_the_shipped_templates_are_without_a_finding() -> None:
             "{% if event.total %}",
             "templates/sms/cart/reminder.txt:1:1: Unexpected end of template.",
         ),
+        (
+            "email__cart__reminder__html",
+            '{% extends "shell.html" %}\n{% block preheder %}Kept for you.{% endblock %}',
+            'templates/email/cart/reminder.html:2:1: unknown block "preheder", did you mean "preh',
+        ),
+        (
+            "email__cart__reminder__html",
+            '{% extends "shell.html" %}\n<!-- a remark -->\n\n<p>Nothing is lost.</p>',
+            "templates/email/cart/reminder.html:4:1: what stands outside of the blocks is lost",
+        ),
+        (
+            "email__cart__reminder__html",
+            '\n{% extends "shel.html" %}',
+            'templates/email/cart/reminder.html:2:1: unknown template "shel.html", did you',
+        ),
+        (
+            "email__cart__reminder__html",
+            '{% extends "shell.html" %}\n{% block content %}{{ event.total|mony }}{% endblock %}',
+            'templates/email/cart/reminder.html:2:1: unknown filter "mony", did you mean "money"?',
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_place(path: str, source: str, place: str) -> None:
     (finding,) = findings(**{path: source})
     assert finding.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong"),
+    [
+        ('button("Go", ulr=brand.url)', '"button" takes no "ulr"'),
+        ('button("Go", brand.url, 3)', '"button" takes 2'),
+        ('button("Go")', 'without its "url"'),
+    ],
+)
+def test_a_component_that_is_miscalled_says_what_it_takes(call: str, wrong: str) -> None:
+    page = f"""{{% extends "shell.html" %}}{{% block subject %}}Your basket{{% endblock %}}
+{{% block content %}}{{{{ {call} }}}}{{% endblock %}}"""
+    (finding,) = findings(email__cart__nudge__html=page)
+    assert finding.startswith("templates/email/cart/nudge.html:2:1: ")
+    assert wrong in finding
+    assert finding.endswith("names and components there are")
+
+
+def test_a_layout_of_ones_own_may_have_blocks_of_its_own() -> None:
+    base = """{% extends "shell.html" %}
+{% block content %}{% block letter %}{% endblock %}{{ button("Go", brand.url) }}{% endblock %}"""
+    page = """{% extends "letter.html" %}{% set place = "Helsinki" %}
+{% block subject %}Your basket is still here{% endblock %}
+{% block preheader %}We have kept it for you. Take it up whenever it suits you.{% endblock %}
+{% block letter %}<h1>Your basket</h1><p>It is in {{ place }}. {{ _("Hello,") }}</p>{% endblock %}
+"""
+    told = findings(email__letter__html=base, email__cart__nudge__html=page)
+    assert not [finding for finding in told if "unknown block" in finding or "lost" in finding]
 
 
 def test_a_file_that_no_step_names_is_not_looked_at() -> None:

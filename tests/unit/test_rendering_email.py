@@ -354,7 +354,7 @@ def test_a_template_is_checked_without_data(page: str, message: str) -> None:
     [
         ("<p>no shell</p>", "begins with"),
         (SHORT.replace("SUBJECT", " "), "the subject is empty"),
-        ('{% extends "shel.html" %}', 'there is no template "shel.html"'),
+        ('{% extends "shel.html" %}', 'unknown template "shel.html", did you mean "shell.html"?'),
     ],
 )
 def test_a_page_that_is_no_mail_fails_with_a_reason(page: str, message: str) -> None:

@@ -208,6 +208,8 @@ def _assets(element: Element) -> Iterator[str]:
     for name in ("src", "background"):
         if name in element.attributes:
             yield element.attributes[name]
+    for choice in element.attributes.get("srcset", "").split(","):
+        yield from choice.split()[:1]
     for one in element.declared:
         yield from re.findall(r"url\(\s*['\"]?([^'\")]+)", one.value)
 

@@ -18,6 +18,8 @@ from typing import Final
 from orchestrator.domain.errors import PermanentError, RenderFailed
 from orchestrator.domain.findings import Finding, Severity
 from orchestrator.domain.flows import Channel, FlowBook, PolicyChangeTrigger, SendStep
+from orchestrator.rendering.email import UNEXTENDED
+from orchestrator.rendering.inspection import MISCALLED
 from orchestrator.rendering.links import Links, SignedLinkTokens, TokenSigner
 from orchestrator.rendering.lint.fixtures import (
     HOSTILE,
@@ -45,6 +47,8 @@ _SECRET: Final = "links of a check lead to nobody"  # noqa: S105  # it guards no
 _NAMED: Final = re.compile(
     r"\{%-?\s*(?:extends|include|import|from)\s+(?:\"([^\"]+)\"|'([^']+)'|\S)"
 )
+_SEE: Final = "see docs/templates.md for the names and components there are"
+_FALL_BACK: Final = "say what to do where a value is missing: {{ url or brand.url }}, {% if ... %}"
 _MOST: Final = 4096
 """Results that are remembered."""
 _remembered: dict[str, tuple[Finding, ...]] = {}
@@ -114,7 +118,7 @@ class Matrix:
             failure.line or 0,
             1 if failure.line else 0,
             failure.message,
-            "see docs/templates.md for the names and components there are",
+            _SEE,
         )
 
     def mail(self, sent: Sent, kind: str) -> Mail | None:
@@ -235,7 +239,7 @@ class Matrix:
             line,
             1 if line else 0,
             f"no message comes of it: {message}{_with(kind)}",
-            "say what to do where a value is missing: {{ url or brand.url }}, {% if ... %}",
+            _SEE if message.startswith((MISCALLED, UNEXTENDED, "unknown ")) else _FALL_BACK,
         )
 
     def _path(self, sent: Sent) -> str:

@@ -18,6 +18,10 @@ BLOCKS: Final = frozenset(
     """.split()
 )
 HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
+_ENDED_BY_OTHERS: Final = frozenset(
+    "html head body p li dt dd tr td th thead tbody tfoot colgroup caption".split()
+)
+"""Elements whose end may be left out (HTML 13.1.2.4), or means the same where it stands."""
 _UNSEEN: Final = frozenset({"style", "script", "title", "head", "template"})
 # What the start of an element closes by itself, and what that does not reach beyond (HTML 13.2.6).
 _CLOSED: Final = {
@@ -109,17 +113,25 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A page; `comments` are the conditional ones that Outlook alone reads, each as a page."""
+    """A page; `comments` are the conditional ones that Outlook alone reads, each as a page.
+
+    `unended` are the elements that are never closed; `unbegun` are closing tags of which nothing
+    was open, each with the element before it.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.html = html
         self.root = Element("", {}, None)
         self.comments: list[str] = []
+        self.unended: list[Element] = []
+        self.unbegun: list[tuple[str, Element]] = []
         self._here = self.root
         self._count = 0
+        self._last = self.root
         self.feed(html)
         self.close()
+        self._leave(self.root)
 
     @cached_property
     def elements(self) -> tuple[Element, ...]:
@@ -182,6 +194,7 @@ class Page(HTMLParser):
         self._count += 1
         element.number = self._count
         self._here.children.append(element)
+        self._last = element
         if tag not in VOID:
             self._here = element
 
@@ -193,10 +206,13 @@ class Page(HTMLParser):
         """Go back out of the nearest element of this tag; without one, nothing ends."""
         for one in self._here.lineage:
             if one.tag == tag and one.parent is not None:
+                self._leave(one)
                 self._here = one.parent
                 return
             if one.tag in {"td", "th"} and tag not in {"tr", "table", "tbody", "body", "html"}:
-                return
+                break
+        if tag not in {"p", "br"}:
+            self.unbegun.append((tag, self._last))
 
     def handle_data(self, data: str) -> None:
         """Text belongs to the element it stands in."""
@@ -215,9 +231,18 @@ class Page(HTMLParser):
         if targets:
             self._close(targets, stops)
 
+    def _leave(self, outer: Element) -> None:
+        """Note what is still open within an element that ends."""
+        for one in self._here.lineage:
+            if one is outer:
+                return
+            if one.tag not in _ENDED_BY_OTHERS:
+                self.unended.append(one)
+
     def _close(self, targets: frozenset[str], stops: frozenset[str]) -> None:
         for one in self._here.lineage:
             if one.tag in targets and one.parent is not None:
+                self._leave(one)
                 self._here = one.parent
                 return
             if one.tag in stops:

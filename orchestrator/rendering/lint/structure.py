@@ -246,6 +246,25 @@ def a21(mail: Mail) -> Iterator[Remark]:
                     "leave it out; docs/templates.md lists the components",
                     one,
                 )
+    yield from _nesting(mail.page)
+
+
+def _nesting(page: Page) -> Iterator[Remark]:
+    for one in page.all("a"):
+        if one.around("a"):
+            yield Remark("a link within a link", "close the first with </a>", one)
+    for one in page.unended:
+        yield Remark(
+            f"<{one.tag}> is never closed: what follows becomes a part of it",
+            f"write </{one.tag}> where it ends",
+            one,
+        )
+    for tag, before in page.unbegun:
+        yield Remark(
+            f"</{tag}> closes nothing, and may close what is around the message",
+            f"leave it out, or write <{tag}> where it begins",
+            before,
+        )
 
 
 def a22(mail: Mail) -> Iterator[Remark]:

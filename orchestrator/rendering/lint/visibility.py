@@ -140,7 +140,7 @@ def a16(mail: Mail) -> Iterator[Remark]:
         least = _FOOT_SIZE if _small_print(element) else _BODY_SIZE
         if style.size < least - 0.01:
             yield Remark(
-                f'"{short(text)}" is {style.size:g} px large',
+                f'"{short(text)}" is {style.size:.3g} px large',
                 f"{least} px is the least, {_GOOD_SIZE} px reads well",
                 element,
             )
@@ -169,7 +169,7 @@ def a16_small(mail: Mail) -> Iterator[Remark]:
             and _BODY_SIZE <= style.size < _GOOD_SIZE
         ):
             yield Remark(
-                f'"{short(text)}" is {style.size:g} px large',
+                f'"{short(text)}" is {style.size:.3g} px large',
                 f"{_GOOD_SIZE} px reads well on a telephone",
                 element,
             )

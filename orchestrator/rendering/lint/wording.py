@@ -184,9 +184,11 @@ def _skeleton(html: str) -> list[tuple[str, tuple[str, ...]]]:
 def c4(mail: Mail) -> Iterator[Remark]:
     """Links and pictures lead to https, mailto or tel."""
     for one in mail.page.elements:
+        if one.tag == "a" and not one.attributes.keys() & {"href", "id", "name"}:
+            yield Remark("a link that leads nowhere", 'write <a href="https://…">', one)
         for name in ("href", "src", "background", "srcset"):
             address = one.attributes.get(name)
-            if address is None or (one.tag == "a" and address.startswith("#")):
+            if address is None or (one.tag == "a" and _WITHIN.match(address)):
                 continue
             if not allowed_address(address):
                 yield Remark(
@@ -197,6 +199,8 @@ def c4(mail: Mail) -> Iterator[Remark]:
                 )
 
 
+_WITHIN = re.compile(r"#.")
+"""A place in the mail itself; `#` alone leads nowhere."""
 _ADDRESS = re.compile(
     r"https://[^\s/]|http://(?:127\.0\.0\.1|localhost|\[::1\])[:/]|mailto:\S|tel:[+\d]",
     re.IGNORECASE,
