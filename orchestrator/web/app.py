@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -39,6 +40,9 @@ _logger = logging.getLogger(__name__)
 
 _OF_CUSTOMERS: Final = frozenset({"u", "c", "confirm", "preferences", "view"})
 """First segments of the links in messages."""
+
+PATIENCE: Final = 8.0
+"""Seconds for a page or a reply: a database that hangs tells nothing, and nobody waits for ever."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -84,12 +88,12 @@ def _routes(parts: WebParts) -> list[BaseRoute]:
         Route("/readyz", operations.ready),
         Route("/metrics", operations.figures),
         Route("/webhooks/{source}", webhooks.receive, methods=["POST"]),
-        Route("/replies/{provider}", ReplyWebhooks(parts).receive, methods=["POST"]),
+        Route("/replies/{provider}", _in_time(ReplyWebhooks(parts).receive), methods=["POST"]),
         *_both("/u/{token}", public.ask_unsubscribe, public.unsubscribe),
         *_both("/confirm/{token}", public.ask_confirmation, public.confirm),
         *_both("/preferences/{token}", public.ask_preferences, public.save_preferences),
-        Route("/c/{token}", followed.click),
-        Route("/view/{token}", followed.view),
+        Route("/c/{token}", _in_time(followed.click)),
+        Route("/view/{token}", _in_time(followed.view)),
         *_both("/login", login.form, login.enter),
         *_both("/login/{token}", login.link, login.enter_by_link),
         Route("/logout", login.leave, methods=["POST"]),
@@ -126,7 +130,20 @@ def _both(path: str, get: Endpoint, post: Endpoint) -> list[Route]:
     async def either(request: Request) -> Response:
         return await (post if request.method == "POST" else get)(request)
 
-    return [Route(path, either, methods=["GET", "POST"])]
+    return [Route(path, _in_time(either), methods=["GET", "POST"])]
+
+
+def _in_time(endpoint: Endpoint) -> Endpoint:
+    """The same, answered 503 when it takes too long. What is stored all the same may come again."""
+
+    async def limited(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await endpoint(request)
+        except TimeoutError:
+            raise TransientError("this takes too long") from None
+
+    return limited
 
 
 class _Problems:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from html.parser import HTMLParser
 
@@ -138,6 +139,22 @@ async def test_when_storing_fails_the_page_never_claims_success(web: World) -> N
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert "Not done yet" in answer.text
+
+
+async def test_a_database_that_hangs_is_told_in_time(
+    web: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.web.app.PATIENCE", 0.01)
+
+    async def hanging(*_: object) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async with web.changed(unsubscribe=hanging).client() as client:
+        answer = await client.post(path_of(web), data=ONE_CLICK)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert web.outside.claims == []
 
 
 async def test_it_works_before_anything_is_published(web: World) -> None:
