@@ -69,11 +69,26 @@ def check_catalogues(
         yield from _wordless(catalogues, templates, named, folder)
 
 
+def without_broken(templates: Mapping[str, str]) -> dict[str, str]:
+    """The files but for catalogues that cannot be read, so that all else can be looked at."""
+    return {
+        path: text for path, text in templates.items() if not tag_of(path) or _reads(path, text)
+    }
+
+
+def _reads(path: str, text: str) -> bool:
+    try:
+        read(path, text)
+    except RenderFailed:
+        return False
+    return True
+
+
 def _mistakes(path: str, text: str, place: str) -> Iterator[Finding]:
     try:
         catalogue = read(path, text)
     except RenderFailed as failure:
-        hint = "write it as gettext does, see docs/languages.md"
+        hint = 'write msgid "…" and msgstr "…", see docs/languages.md'
         line = failure.line or 0
         yield Finding(Severity.ERROR, _RULE, place, line, min(line, 1), failure.message, hint)
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.domain.findings import Finding, Severity
 from orchestrator.domain.flows import Channel, Flow, FlowBook, SendStep
-from orchestrator.rendering.catalogue_check import check_catalogues, unspoken
+from orchestrator.rendering.catalogue_check import check_catalogues, unspoken, without_broken
 from orchestrator.rendering.lint.fixtures import Sent
 from orchestrator.rendering.lint.matrix import Matrix
 from orchestrator.rendering.templates import SUFFIXES, has_template
@@ -22,9 +22,10 @@ def check_templates(
     Each is looked at in its step's class and flow, and in every language it has. A template that
     is missing is no finding of this check. `folder` is put before the path of a file.
     """
-    matrix = Matrix(book, templates, folder)
     named = frozenset((channel, step.template) for _, step, channel in _named(book))
     remarks = list(check_catalogues(templates, named, folder))
+    templates = without_broken(templates)
+    matrix = Matrix(book, templates, folder)
     for flow, step, channel in _named(book):
         for locale in _locales(templates, channel, step.template, book.brand.locale):
             remarks += matrix.findings(Sent(flow, step, channel, locale))

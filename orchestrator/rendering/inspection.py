@@ -27,6 +27,10 @@ _CALLED: Final = tuple(
             r"macro '(?P<macro>[^']*)' takes not more than (?P<count>\d+) argument",
             'with too many values: "{macro}" takes {count}',
         ),
+        (
+            r"'jinja2.environment.TemplateModule object' has no attribute '(?P<name>[^']*)'",
+            'that its file does not have: "{name}"',
+        ),
         (r"parameter '(?P<name>[^']*)' was not provided", 'without its "{name}"'),
     )
 )

@@ -175,9 +175,21 @@ def spoken_in(source: str) -> tuple[tuple[int, Message, bool], ...]:
     return tuple(found)
 
 
+_ENTRY_LINE: Final = re.compile(
+    r'\s*(?:#.*|(?:(?:msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s*)?"(?:[^"\\]|\\.)*"\s*)?'
+)
+
+
 @lru_cache(maxsize=256)
 def read(path: str, text: str) -> Catalog:
-    """A catalogue. Raises RenderFailed with the line where it is broken."""
+    """A catalogue. Raises RenderFailed with the line where it is broken.
+
+    Babel takes the first and the last character of a text for its quotes, whatever they are.
+    """
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        if not _ENTRY_LINE.fullmatch(line):
+            message = f"{line.strip()[:60]!r} is no line of a catalogue"
+            raise RenderFailed(path, number, message)
     try:
         locale = (tag_of(path) or "").replace("-", "_") or None
         return read_po(StringIO(text), locale=locale, abort_invalid=True)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from orchestrator.domain.errors import RenderFailed
 from orchestrator.domain.flows import AttributeType, Brand, Channel, Topic
@@ -15,6 +16,9 @@ from orchestrator.rendering.environment import MessageEnvironment
 from orchestrator.rendering.locales import Catalogues
 from orchestrator.rendering.templates import SUFFIXES, localised, of_channel
 
+NAMED_WITHIN: Final = 40
+"""Characters within which a text says who sends it (F7)."""
+_ADDRESS = re.compile(r"https?://\S*", re.IGNORECASE)
 _STRIPPED = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"
     r"\ud800-\udfff]"
@@ -113,3 +117,8 @@ def tidy(text: str) -> str:
     composed = unicodedata.normalize("NFC", _STRIPPED.sub("", text.replace("\r\n", "\n")))
     lines = (_SPACES.sub(" ", line).strip() for line in composed.split("\n"))
     return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def names_sender(text: str, name: str) -> bool:
+    """Whether a text says early, in words and not by an address alone, whom it comes from (F7)."""
+    return tidy(name).casefold() in _ADDRESS.sub("", text[:NAMED_WITHIN]).casefold()

@@ -26,12 +26,10 @@ from orchestrator.domain.segments import (
     size_of,
 )
 from orchestrator.rendering.context import RenderContext
-from orchestrator.rendering.sms import RenderedSms, SmsRenderer, tidy
+from orchestrator.rendering.sms import NAMED_WITHIN, RenderedSms, SmsRenderer, names_sender
 
 BUDGET: Final = {Encoding.GSM7: 2, Encoding.UCS2: 3}
 """SMS that a text should not exceed as most people meet it."""
-NAMED_WITHIN: Final = 40
-"""Characters within which a text says who sends it."""
 LINK_TOKEN: Final = 77
 """Characters of a link's token."""
 _LONG: Final = "M" * 60
@@ -124,8 +122,7 @@ def _foreign_letters(place: str, source: str, text: str) -> Iterator[Finding]:
 
 
 def _nameless(place: str, sms: RenderedSms, brand: Brand) -> Iterator[Finding]:
-    name = tidy(brand.name.in_locale(sms.locale))
-    if name.casefold() not in sms.text[:NAMED_WITHIN].casefold():
+    if not names_sender(sms.text, brand.name.in_locale(sms.locale)):
         message = f"it does not say within its first {NAMED_WITHIN} characters who sends it"
         yield Finding(Severity.ERROR, "F7", place, 0, 0, message, "begin with {{ brand.name }}:")
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from time import process_time
 
+import pytest
 from typer.testing import CliRunner
 
 from orchestrator.bootstrap.files import read_files
@@ -15,7 +18,8 @@ from orchestrator.cli import program
 from orchestrator.domain.findings import Severity
 from orchestrator.domain.flows import Channel, FlowBook, Logo, SendStep
 from orchestrator.rendering.checking import check_templates
-from orchestrator.rendering.lint.fixtures import KINDS, Sent
+from orchestrator.rendering.lint import fixtures
+from orchestrator.rendering.lint.fixtures import HOSTILE, KINDS, TAME, Sent
 from orchestrator.rendering.lint.matrix import Matrix
 from orchestrator.rendering.locales import Catalogues
 from tests.integration.shop import Shop, checkout
@@ -111,3 +115,32 @@ def test_an_accent_that_is_darkened_is_told_with_its_place(tmp_path: Path) -> No
     assert (finding.rule, finding.severity) == ("A13", Severity.WARNING)
     assert line[finding.column - 1 :].startswith("#FFE9A0")
     assert "have #756b4a instead" in finding.message
+
+
+def test_ten_thousand_hostile_characters_in_every_field_change_no_tag_header_or_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nasty = (
+        "<script>x()</script>\"'>\r\nBcc: x@y.example\r\n{{ brand.name }}{% for %}\u202e\u2066🔥"
+    )
+    words = (nasty * 200)[:10_000]
+    tame = fixtures._VOICES[TAME]
+    voice = replace(tame, first_name=words, last_name=words, titles=(words, "Tea"), word=words)
+    monkeypatch.setitem(fixtures._VOICES, HOSTILE, voice)
+    book, templates = files()
+    matrix = Matrix(book, templates, "templates")
+    for sent in mails(book, ("en", "fa")):
+        mail, usual = matrix.mail(sent, HOSTILE), matrix.mail(sent, TAME)
+        assert mail is not None
+        assert usual is not None
+        assert mail.page.skeleton == usual.page.skeleton
+        links = [[link.attributes["href"] for link in one.page.links] for one in (mail, usual)]
+        assert links[0] == links[1]
+        headers = [message_from_bytes(one.wire, policy=default) for one in (mail, usual)]
+        assert headers[0].keys() == headers[1].keys()
+        assert not headers[0].defects
+        assert not {"\u202e", "\u2066"} & {*mail.mail.subject, *mail.mail.html, *mail.mail.text}
+        assert len(mail.mail.html.encode()) <= 60_000
+        again = matrix.mail(sent, HOSTILE)
+        assert again is not None
+        assert again.wire == mail.wire

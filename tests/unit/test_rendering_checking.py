@@ -22,7 +22,10 @@ def book() -> FlowBook:
 
 
 def findings(**changed: str) -> list[str]:
-    paths = {name.replace("__", "/", 2).replace("__", "."): text for name, text in changed.items()}
+    paths = {
+        name.replace("_po", ".po").replace("__", "/", 2).replace("__", "."): text
+        for name, text in changed.items()
+    }
     sources = {**load_folder(ROOT / "templates"), **paths}
     return [str(finding) for finding in check_templates(book(), sources, "templates")]
 
@@ -103,6 +106,16 @@ def test_a_layout_of_ones_own_may_have_blocks_of_its_own() -> None:
 """
     told = findings(email__letter__html=base, email__cart__nudge__html=page)
     assert not [finding for finding in told if "unknown block" in finding or "lost" in finding]
+
+
+@pytest.mark.parametrize(
+    "broken", ["msgstr Summe", 'msgstr "Summe', 'msgstr Summe"', "Summe", 'msgtsr "Summe"']
+)
+def test_a_catalogue_that_cannot_be_read_is_a_finding_with_its_line(broken: str) -> None:
+    told = findings(locales__de_po=f'msgid "Total"\n{broken}\n')
+    assert told[0].startswith("templates/locales/de.po:2:1: ")
+    assert "is no line of a catalogue" in told[0]
+    assert len(told) == 1
 
 
 def test_a_file_that_no_step_names_is_not_looked_at() -> None:

@@ -344,7 +344,7 @@ def test_the_shipped_catalogues_are_without_a_remark() -> None:
         ),
         (LOST, 6, "the translation has lost %(name)s"),
         ('msgid "a"\nmsgid_plural "b"\nmsgstr[0] "c"\n', 6, "1 plural forms, the language has 2"),
-        ('msgid "a"\nmgstr "b"\n', 6, None),
+        ('msgid "a"\nmgstr "b"\n', 7, None),
     ],
 )
 def test_a_mistake_in_a_catalogue_is_an_error_with_its_line(

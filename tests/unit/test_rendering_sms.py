@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.domain.errors import ConfigurationError, RenderFailed
 from orchestrator.domain.flows import Brand, Channel, LocalText, MessageClass
 from orchestrator.rendering.context import RenderContext
-from orchestrator.rendering.sms import SmsRenderer, tidy
+from orchestrator.rendering.sms import SmsRenderer, names_sender, tidy
 from orchestrator.rendering.templates import (
     built_in,
     has_template,
@@ -121,3 +121,10 @@ def test_the_closest_file_decides_the_locale(
 ) -> None:
     sources = dict.fromkeys(("a.txt", "a.fi.txt", "a.zh-Hant.txt"), "")
     assert localised(sources, "a", ".txt", locale, default) == wanted
+
+
+def test_an_address_alone_does_not_say_who_sends_a_text() -> None:
+    assert not names_sender("It is back.\nhttps://kaffila.example/n", "Kaffila")
+    assert names_sender("Kaffila: it is back.\nhttps://kaffila.example/n", "Kaffila")
+    assert names_sender("KAFFILA.EXAMPLE: it is back.", "Kaffila.example")
+    assert not names_sender(f"{'x' * 40} Kaffila", "Kaffila")

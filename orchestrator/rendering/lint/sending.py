@@ -20,10 +20,8 @@ from orchestrator.rendering.lint.wording import (
     shouts,
     template_syntax,
 )
-from orchestrator.rendering.sms import RenderedSms, tidy
+from orchestrator.rendering.sms import NAMED_WITHIN, RenderedSms, names_sender
 
-NAMED_WITHIN: Final = 40
-"""Characters within which a text says who sends it (F7)."""
 _ONCE: Final = tuple(
     f"\r\n{name}: ".encode()
     for name in ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version")
@@ -63,7 +61,7 @@ def hold_text(template: str, sms: RenderedSms, name: str) -> None:
     if sms.size.segments > MOST_SEGMENTS or len(sms.text) > MOST_CHARACTERS:
         length = f"{sms.size.segments} SMS and {len(sms.text)} characters are too long a text"
         raise LintFailed(template, "F3", length)
-    if tidy(name).casefold() not in sms.text[:NAMED_WITHIN].casefold():
+    if not names_sender(sms.text, name):
         message = f"the first {NAMED_WITHIN} characters do not say who sends it"
         raise LintFailed(template, "F7", message)
 
