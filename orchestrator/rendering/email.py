@@ -176,7 +176,10 @@ class EmailRenderer:
             raise RenderFailed(name, None, f"there is no file templates/email/{name}")
         if tag not in self._languages:
             spoken = self._catalogues.spoken(tag)
-            language = _Language(self._sources, self._brand, self._vocabulary, tag, spoken)
+            try:
+                language = _Language(self._sources, self._brand, self._vocabulary, tag, spoken)
+            except ValueError as error:
+                raise RenderFailed("mail.css", None, str(error)) from error
             self._languages[tag] = language
         return self._languages[tag], name
 

@@ -44,6 +44,11 @@ class Sheet:
         sides = {"start": "right", "end": "left"} if rtl else {"start": "left", "end": "right"}
         self._light = {**sides, **{name: token.light for name, token in tokens.items()}}
         self._dark = {**sides, **{name: token.dark for name, token in tokens.items()}}
+        for name in _VARIABLE.findall(_COMMENT.sub("", css)):
+            if name not in self._light:
+                known = ", ".join(sorted(self._light))
+                message = f"there is no var(--{name}); there are {known}"
+                raise ValueError(message)
         self._rules = tuple(_rules(css))
         self._by_name = {rule.name: rule for rule in self._rules}
         self._by_tag = {rule.tag: rule.name for rule in self._rules if rule.tag}

@@ -23,7 +23,10 @@ def book() -> FlowBook:
 
 def findings(**changed: str) -> list[str]:
     paths = {
-        name.replace("_po", ".po").replace("__", "/", 2).replace("__", "."): text
+        name.replace("_po", ".po")
+        .replace("_css", ".css")
+        .replace("__", "/", 2)
+        .replace("__", "."): text
         for name, text in changed.items()
     }
     sources = {**load_folder(ROOT / "templates"), **paths}
@@ -116,6 +119,18 @@ def test_a_catalogue_that_cannot_be_read_is_a_finding_with_its_line(broken: str)
     assert told[0].startswith("templates/locales/de.po:2:1: ")
     assert "is no line of a catalogue" in told[0]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("sheet", "wrong"),
+    [
+        ("a.link { color: var(--acent) }", "there is no var(--acent); there are accent"),
+        ("a.link { color: red\nul.list { color: red }", "a mail style is `.name` or `tag.name`"),
+    ],
+)
+def test_a_style_sheet_that_cannot_be_used_is_a_finding(sheet: str, wrong: str) -> None:
+    told = findings(email__mail_css=sheet)
+    assert any(one.startswith("templates/email/mail.css") and wrong in one for one in told)
 
 
 def test_a_file_that_no_step_names_is_not_looked_at() -> None:
