@@ -45,7 +45,7 @@ test: lint browser ## lint, then every test but the slow ones, PostgreSQL includ
 .PHONY: test-all
 test-all: export FUZZ_CASES ?= 20000
 test-all: lint browser opinions ## the same with the slow tests, 20,000 fuzz cases and second opinions
-	$(PYTEST) $(SPREAD) -rs --ignore=tests/structure
+	$(PYTEST) $(SPREAD) -rs -o faulthandler_timeout=3600 --ignore=tests/structure
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## style, types, import contracts and the structure rules

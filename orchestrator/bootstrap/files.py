@@ -10,7 +10,7 @@ from orchestrator.domain.identifiers import VersionHash
 from orchestrator.flowfile import Loaded, TemplateFile, check, load_file
 from orchestrator.flowfile.source import Source as FlowSource
 from orchestrator.rendering.checking import check_templates
-from orchestrator.rendering.templates import has_template, load_folder, template_files
+from orchestrator.rendering.templates import has_template, read_folder, template_files
 from orchestrator.rendering.theme import tokens_for
 from orchestrator.services.versions import Candidate
 
@@ -30,19 +30,20 @@ def read_files(flows: Path, templates: Path, live: VersionHash | None = None) ->
     and a restart must not wait for what can change nothing.
     """
     loaded = load_file(flows)
-    sources = load_folder(templates)
+    sources, misread = read_folder(templates)
     known = [
         TemplateFile(channel, name, f"{templates}/{path}")
         for channel, name, path in template_files(sources)
     ]
-    findings = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
+    found = check(loaded, lambda channel, name: has_template(sources, channel, name), known)
+    findings = misread + found
     sendable = frozenset(
         (file.channel, file.name)
         for file in known
         if has_template(sources, file.channel, file.name)
     )
     candidate = Candidate(flows.name, loaded.source.text, sources, loaded.book, findings, sendable)
-    if loaded.book is not None and candidate.hash() != live:
+    if loaded.book is not None and not misread and candidate.hash() != live:
         more = check_templates(loaded.book, sources, str(templates)) + _pale_accent(loaded)
         candidate = replace(candidate, findings=findings + more)
     return FilesRead(candidate, loaded.source)

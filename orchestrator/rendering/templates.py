@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.domain.errors import ConfigurationError
+from orchestrator.domain.findings import Finding, Severity
 from orchestrator.domain.flows import Channel
 from orchestrator.rendering import locales
 from orchestrator.rendering.locales import Catalogues, closest
@@ -44,16 +45,37 @@ def load_folder(root: Path) -> dict[str, str]:
     Raises:
         ConfigurationError: the folder is missing, or a file is not UTF-8.
     """
+    sources, misread = read_folder(root)
+    for finding in misread:
+        raise ConfigurationError(str(finding))
+    return sources
+
+
+def read_folder(root: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
+    """The same, with a finding for each file that is not UTF-8; its text is what could be read.
+
+    Raises:
+        ConfigurationError: the folder is missing.
+    """
     if not root.is_dir():
         raise ConfigurationError(f"{root}: there is no such folder of templates")
-    sources = built_in()
+    sources, misread = built_in(), []
     for path in sorted(root.rglob("*")):
         if path.suffix in _READ and path.is_file():
+            content = path.read_bytes()
+            text = content.decode("utf-8", "replace")
+            sources[path.relative_to(root).as_posix()] = text.replace("\r\n", "\n").replace("\r", "\n")
             try:
-                sources[path.relative_to(root).as_posix()] = path.read_text("utf-8")
+                content.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise ConfigurationError(f"{path}: a template must be UTF-8 text") from error
-    return sources
+                misread.append(_not_utf8(path, content[: error.start].decode("utf-8")))
+    return sources, tuple(misread)
+
+
+def _not_utf8(path: Path, before: str) -> Finding:
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    message, hint = "this is not UTF-8 text", "save the file as UTF-8 in your editor"
+    return Finding(Severity.ERROR, "file", str(path), line, column, message, hint)
 
 
 def of_channel(sources: Mapping[str, str], channel: Channel) -> dict[str, str]:

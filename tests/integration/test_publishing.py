@@ -345,7 +345,10 @@ async def test_a_broken_edit_is_shown_once_and_the_last_good_version_stays(desk:
 async def test_files_that_cannot_be_read_do_not_stop_what_is_live_at_a_restart(desk: Desk) -> None:
     (desk.templates / "email/cart/nudge.html").write_bytes("Für Sie".encode("latin-1"))
     assert desk.edits().publish("start")
-    assert desk.said[0].endswith("must be UTF-8 text; the version published last stays live")
+    assert "nudge.html:1:2: this is not UTF-8 text" in desk.said[0]
+    shutil.rmtree(desk.templates)
+    assert desk.edits().publish("start")
+    assert desk.said[-1].endswith("folder of templates; the version published last stays live")
     assert desk.revision() == 1
 
 

@@ -102,7 +102,7 @@ def test_a_folder_that_is_missing_or_unreadable_is_named(tmp_path: Path) -> None
     with pytest.raises(ConfigurationError, match="no such folder"):
         load_folder(tmp_path / "nowhere")
     (tmp_path / "bad.txt").write_bytes(b"\xff")
-    with pytest.raises(ConfigurationError, match=r"bad\.txt: a template must be UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"bad\.txt:1:1: this is not UTF-8 text"):
         load_folder(tmp_path)
 
 
