@@ -63,8 +63,8 @@ def read_folder(root: Path) -> tuple[dict[str, str], tuple[Finding, ...]]:
     for path in sorted(root.rglob("*")):
         if path.suffix in _READ and path.is_file():
             content = path.read_bytes()
-            text = content.decode("utf-8", "replace")
-            sources[path.relative_to(root).as_posix()] = text.replace("\r\n", "\n").replace("\r", "\n")
+            text = content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+            sources[path.relative_to(root).as_posix()] = text
             try:
                 content.decode("utf-8")
             except UnicodeDecodeError as error:
