@@ -61,7 +61,10 @@ def celery(number: int) -> Figures | None:
     """One task per mail on Redis, as many worker processes as cores: Celery's default."""
     redis = shutil.which("redis-server")
     if redis is None or importlib.util.find_spec("celery") is None:
-        print("Celery is left out: it needs redis-server (Debian: apt install redis-server)")
+        print(
+            "Celery is left out: it needs redis-server (Debian: apt install redis-server)"
+            " and what `make bench` installs"
+        )
         return None
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
         port = free_port()
